@@ -1,0 +1,34 @@
+"""Which way of waiting is active on an instance: suspending its runs, or leaving waiting steps to later runs."""
+
+from __future__ import annotations
+
+import dagster as dg
+import msgspec
+
+from holdfast_dagster.internals import why_not_native
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """``mode`` is ``native`` (a waiting run is SUSPENDED) or ``continuation`` (it ends; the resume sensor launches another)."""
+
+    mode: str
+    reason: str
+    cure: str = ""
+
+
+def capability(instance: dg.DagsterInstance) -> Capability:
+    """What the instance can do."""
+    obstacle = why_not_native(instance)
+    if obstacle is None:
+        return Capability(mode="native", reason=f"Dagster {dg.__version__}, {type(instance.run_launcher).__name__}, run monitoring is on")
+    cure = "In dagster.yaml: run_launcher holdfast_dagster.launcher.HoldfastRunLauncher, run_monitoring with max_resume_run_attempts"
+    return Capability(mode="continuation", reason=obstacle, cure=cure)
+
+
+def probe() -> Capability:
+    """For ``holdfast doctor``: the capability of the instance that ``DAGSTER_HOME`` names."""
+    try:
+        with dg.DagsterInstance.get() as instance:
+            return capability(instance)
+    except Exception as error:
+        return Capability(mode="none", reason=f"no Dagster instance: {str(error).splitlines()[0]}", cure="Set DAGSTER_HOME.")

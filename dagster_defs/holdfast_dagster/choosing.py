@@ -1,0 +1,135 @@
+"""Which execution a Dagster run works on: a new one, its own, or the one of the run that it re-executes or continues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from holdfast.client import Client
+from holdfast.errors import LookupFailedError, OperatorError
+from holdfast.model.execution import Execution, Status
+from holdfast_dagster import names
+from holdfast_dagster.runbook import dagster_name
+
+#: Dagster's own tag on a run that re-executes another "from failure".
+_FROM_FAILURE = "dagster/is_resume_retry"
+#: Says that the execution tags were written for this very run; a re-execution inherits its parent's tags.
+_POINTED = ".dagster/holdfast_run"
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution, and why it goes on without a person's word when it does."""
+
+    header: Execution
+    reason_to_wait: str | None = None
+
+
+def choose_execution(
+    client: Client, instance: dg.DagsterInstance, run: dg.DagsterRun, runbook: Path, parameters: Mapping[str, Any]
+) -> Chosen:
+    """The execution of ``runbook`` in ``run``; the same each time it is asked for the same run.
+
+    A new run starts a new execution. "Re-execute from failure" continues the parent's. "Re-execute from selected" takes over what comes
+    before the selected steps and runs those anew. A continuation (tag :data:`names.CONTINUES`) goes on with the one it names.
+
+    Raises:
+        LookupFailedError, AuthorError, OperatorError, StoreError: as ``Client.start`` and ``Client.fork``.
+    """
+    name = runbook.stem
+    continued = run.tags.get(names.CONTINUES) if run.parent_run_id is None else None
+    if continued is not None and (header := client.get(continued)).runbook == name:
+        return Chosen(header=header, reason_to_wait="due")
+    if run.parent_run_id is not None:
+        source = _of_parent(client, instance, run.parent_run_id, name)
+        if source is not None:
+            again = _again(client, run, source)
+            if again is not None:
+                return Chosen(header=again)
+    key = f"dagster/{run.run_id}/{name}"
+    return Chosen(header=client.start(runbook, parameters, key=key, via="dagster"))
+
+
+def executions_of(client: Client, run: dg.DagsterRun) -> list[Execution]:
+    """The executions that ``run`` works on, as its tags say."""
+    if run.tags.get(_POINTED) != run.run_id:
+        return []
+    found = []
+    for tag, value in run.tags.items():
+        if tag == names.EXECUTION or tag.startswith(names.EXECUTION + "/"):
+            try:
+                found.append(client.get(value))
+            except LookupFailedError:
+                continue
+    return found
+
+
+def point_run_at(instance: dg.DagsterInstance, run: dg.DagsterRun, chosen: Chosen) -> None:
+    """Write the execution into the run's tags."""
+    tags = dict(run.tags) if run.tags.get(_POINTED) == run.run_id else {}
+    header = chosen.header
+    if header.id in tags.values():
+        return
+    tag = names.execution_tag(header.runbook, first=names.EXECUTION not in tags)
+    instance.add_run_tags(run.run_id, {tag: header.id, _POINTED: run.run_id})
+
+
+def run_of(instance: dg.DagsterInstance, execution: str, runbook: str) -> dg.DagsterRun | None:
+    """The latest run that works on an execution."""
+    for tag in (names.EXECUTION, f"{names.EXECUTION}/{runbook}"):
+        for run in instance.get_runs(filters=dg.RunsFilter(tags={tag: execution}), limit=5):
+            if run.tags.get(_POINTED) == run.run_id:
+                return run
+    return None
+
+
+def _of_parent(client: Client, instance: dg.DagsterInstance, parent_id: str, runbook: str) -> Execution | None:
+    parent = instance.get_run_by_id(parent_id)
+    if parent is None:
+        return None
+    return next((e for e in executions_of(client, parent) if e.runbook == runbook), None)
+
+
+def _again(client: Client, run: dg.DagsterRun, source: Execution) -> Execution | None:
+    """What a re-execution works on; None: an execution of its own."""
+    selected = _selected_steps(client, run, source)
+    if run.tags.get(_FROM_FAILURE) == "true":
+        if source.status != Status.CANCELLED:
+            return source
+        unfinished = _unfinished(client, source)
+        return None if unfinished is None else _forked(client, source, unfinished, run)
+    if selected:
+        return _forked(client, source, selected[0], run)
+    return None
+
+
+def _forked(client: Client, source: Execution, step: str, run: dg.DagsterRun) -> Execution | None:
+    id = f"{source.id}-{run.run_id[:8]}"
+    try:
+        return client.fork(source.id, step, new_id=id)
+    except OperatorError as error:
+        if error.code == "HF224":
+            return client.get(id)
+        if error.code == "HF253":  # it never came to that step: nothing can be taken over
+            return None
+        raise
+
+
+def _unfinished(client: Client, source: Execution) -> str | None:
+    steps = [s for s in client.history(source.id).steps if s.teardown_of is None]
+    return next((s.id for s in steps if s.state not in ("succeeded", "skipped")), None)
+
+
+def _selected_steps(client: Client, run: dg.DagsterRun, source: Execution) -> list[str]:
+    """The steps of a re-execution that is limited to some, in the runbook's order; empty when it runs all."""
+    keys = run.step_keys_to_execute
+    if not keys:
+        return []
+    manifest = client.history(source.id).manifest
+    every = [s.name for s in manifest.steps if s.teardown_of is None] if manifest else []
+    last = {key.rpartition(".")[2] for key in keys}
+    chosen = [name for name in every if dagster_name(name) in last]
+    return [] if len(chosen) == len(every) else chosen

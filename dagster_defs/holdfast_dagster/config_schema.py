@@ -1,0 +1,178 @@
+"""Parameters of a runbook as Dagster's run configuration, so that the launchpad shows, completes and checks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import msgspec
+
+from holdfast.model.manifest import Parameter
+from holdfast.notebook.parameters import validate
+from holdfast_dagster.runbook import Runbook
+
+_SCALARS: dict[str, Any] = {
+    "int": dg.Int,
+    "integer": dg.Int,
+    "float": dg.Float,
+    "number": dg.Float,
+    "str": dg.String,
+    "string": dg.String,
+    "bool": dg.Bool,
+    "boolean": dg.Bool,
+}
+
+
+def run_config_mapping(runbook: Runbook) -> dg.ConfigMapping | None:
+    """The run configuration of the runbook's job: its parameters, at the top. None where Dagster takes none: a job with partitions has
+    them on its graph.
+
+    What the types cannot say (``minimum``, ``pattern`` ...) is checked when a run is launched, before it is created.
+    """
+    if runbook.card.partitions is not None:
+        return None
+
+    def check(config: Any) -> dict[str, Any]:
+        given = check_parameters(runbook, config)
+        return _on_graph(runbook, given) if runbook.assets and given else {}
+
+    return dg.ConfigMapping(config_fn=check, config_schema=fields(runbook))
+
+
+def run_config(runbook: Runbook, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What to launch the runbook's job with, for these parameters.
+
+    Raises:
+        AuthorError: HF103.
+    """
+    given = check_parameters(runbook, parameters)
+    choices = {p.name for p in runbook.manifest.parameters if "enum" in p.schema}
+    shown = {name: str(value) if name in choices and value is not None else value for name, value in given.items()}
+    return _on_graph(runbook, shown) if runbook.card.partitions is not None and shown else shown
+
+
+def _on_graph(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
+    config = {"config": dict(given)}
+    return {"ops": {runbook.graph_name: config} if runbook.assets else config}
+
+
+def graph_config_mapping(runbook: Runbook) -> dg.ConfigMapping | None:
+    """The configuration of a runbook's graph where it is materialised as an asset: the same fields, on the graph."""
+    if not runbook.manifest.parameters:
+        return None
+
+    def check(config: Any) -> dict[str, Any]:
+        check_parameters(runbook, config)
+        return {}
+
+    return dg.ConfigMapping(config_fn=check, config_schema=fields(runbook))
+
+
+def fields(runbook: Runbook) -> dict[str, dg.Field]:
+    """One field per parameter."""
+    sliced = runbook.card.partitions.parameter if runbook.card.partitions else None
+    return {p.name: _field(p, optional=p.name == sliced, name=f"{runbook.name}__{p.name}") for p in runbook.manifest.parameters}
+
+
+def check_parameters(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given parameters with their proper types.
+
+    Raises:
+        AuthorError: HF103, with all problems.
+    """
+    manifest = runbook.manifest
+    if (partitions := runbook.card.partitions) is not None and partitions.parameter not in given:
+        others = tuple(p for p in manifest.parameters if p.name != partitions.parameter)
+        manifest = msgspec.structs.replace(manifest, parameters=others)
+    return validate(manifest, given)
+
+
+def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition: str | None = None) -> dict[str, Any]:
+    """The parameters that a run was launched with, defaults left out.
+
+    Args:
+        run_config: of the run, as it was given: of the runbook's own job, or of a job that materialises its assets.
+        partition: the run's partition key.
+
+    Raises:
+        AuthorError: HF103.
+    """
+    known = {p.name for p in runbook.manifest.parameters}
+    nodes = run_config.get("ops") if "ops" not in known else None
+    if isinstance(nodes, Mapping):
+        own = nodes.get(runbook.graph_name, nodes) if runbook.assets else nodes
+        given = dict(own.get("config") or {})
+    else:
+        given = {k: v for k, v in run_config.items() if k in known or k not in ("execution", "loggers", "resources", "inputs")}
+    partitions = runbook.card.partitions
+    if partition is not None and partitions is not None:
+        given.setdefault(partitions.parameter, partition)
+    return validate(runbook.manifest, given)
+
+
+def _field(parameter: Parameter, *, optional: bool, name: str) -> dg.Field:
+    required = parameter.required and not optional
+    words: dict[str, Any] = {"is_required": required, "description": _description(parameter) or None}
+    if not required and "default" in parameter.schema:
+        default = parameter.default
+        if "enum" in parameter.schema and default is not None:
+            default = str(default)
+        if default is not None or _nullable(parameter.schema):
+            words["default_value"] = default
+    return dg.Field(_type(parameter, name), **words)
+
+
+def _description(parameter: Parameter) -> str:
+    """What the author wrote, and the limits that Dagster's types cannot show."""
+    schema = parameter.schema
+    limits = [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
+    computed = str(schema.get("$comment", ""))
+    return " · ".join(t for t in (parameter.description, ", ".join(limits), computed) if t)
+
+
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+    "multipleOf": "a multiple of",
+    "minLength": "characters, at least:",
+    "maxLength": "characters, at most:",
+    "pattern": "must match",
+    "minItems": "items, at least:",
+    "maxItems": "items, at most:",
+    "format": "format",
+}
+
+
+def _type(parameter: Parameter, name: str) -> Any:
+    schema = parameter.schema
+    enum = schema.get("enum")
+    if isinstance(enum, list) and any(v is not None for v in enum):
+        choices = dg.Enum(name, [dg.EnumValue(str(v), python_value=v) for v in enum if v is not None])
+        return dg.Noneable(choices) if None in enum or _nullable(schema) else choices
+    kind = _of_schema(schema) if "type" in schema else _SCALARS.get(parameter.type, dg.Any)
+    kind = dg.Any if "anyOf" in schema else kind
+    if kind is dg.Any:
+        return kind
+    nullable = _nullable(schema) or ("default" in schema and parameter.default is None)
+    return dg.Noneable(kind) if nullable else kind
+
+
+def _of_schema(schema: Any) -> Any:
+    """The Dagster type of a JSON Schema; ``Any`` where there is none."""
+    kind = schema.get("type") if isinstance(schema, dict) else None
+    kinds = [k for k in (kind if isinstance(kind, list) else [kind]) if k != "null"]
+    if len(kinds) != 1:
+        return dg.Any
+    if kinds[0] == "array":
+        return dg.Array(_of_schema(schema.get("items")))
+    if kinds[0] == "object":
+        return dg.Permissive()  # type: ignore[no-untyped-call]
+    return _SCALARS.get(str(kinds[0]), dg.Any)
+
+
+def _nullable(schema: dict[str, Any]) -> bool:
+    kind = schema.get("type")
+    return (isinstance(kind, list) and "null" in kind) or None in (schema.get("enum") or [])

@@ -1,0 +1,219 @@
+"""Starting a runbook in Dagster from outside, and acting on it: what ``holdfast launch`` and the gateway use.
+
+Only the instance is needed (``DAGSTER_HOME``): no webserver, no code server. The run knows where its notebook is and is shown under
+the job of that name in the code location ``holdfast_dagster.here``.
+"""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import msgspec
+from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.errors import DagsterRunAlreadyExists
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+from holdfast.client import Client
+from holdfast.errors import LookupFailedError, OperatorError
+from holdfast.model.execution import Execution
+from holdfast_dagster import names
+from holdfast_dagster.capability import Capability, probe
+from holdfast_dagster.choosing import run_of
+from holdfast_dagster.config_schema import run_config
+from holdfast_dagster.definitions import build_definitions
+from holdfast_dagster.internals import mark_resumed, start_worker_again
+from holdfast_dagster.runbook import load_all
+
+#: The code location that `make up` and `holdfast up` serve.
+LOCATION = "holdfast_dagster.here"
+_RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
+
+
+class Launched(msgspec.Struct, frozen=True, kw_only=True):
+    """A run and the execution it works on."""
+
+    run: str
+    execution: str
+    status: str  # of the run, in Dagster's words
+    new: bool = True
+
+
+def repository_for(path: str) -> Any:
+    """The definitions of one notebook, for the worker of a run."""
+    return build_definitions(Path(path), sensors=False).get_repository_def()
+
+
+def launch(
+    notebook: Path | str,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    instance: dg.DagsterInstance | None = None,
+    client: Client | None = None,
+) -> Launched:
+    """Begin an execution and submit the run that works on it.
+
+    Args:
+        notebook: its file.
+        parameters: values with types.
+        key: idempotency key: the same key gives the same run, whoever comes first, however often.
+        tags: further tags of the run.
+        instance, client: by default those that ``DAGSTER_HOME`` and Holdfast's settings name.
+
+    Raises:
+        LookupFailedError: HF605. AuthorError: HF101 to HF103. OperatorError: HF2xx. StoreError.
+    """
+    if client is None:
+        with Client.open() as own:
+            return launch(notebook, parameters, key=key, tags=tags, instance=instance, client=own)
+    if instance is None:
+        with dg.DagsterInstance.get() as mine:
+            return launch(notebook, parameters, key=key, tags=tags, instance=mine, client=client)
+    path = Path(notebook).absolute()
+    if not path.is_file():
+        raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
+    (runbooks, broken) = load_all(path, "")
+    if broken:
+        raise broken[0].error
+    execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster")
+    run_id = str(uuid.uuid5(_RUNS, execution.id))
+    there = instance.get_run_by_id(run_id)
+    new = there is None
+    if there is None:
+        job_name = runbooks[0].name
+        given = {names.CONTINUES: execution.id, **({names.KEY: key} if key is not None else {}), **(tags or {})}
+        try:
+            there = _created(instance, path, job_name, run_id, run_config(runbooks[0], execution.parameters), given)
+        except DagsterRunAlreadyExists:  # the same key, at the same time
+            new = False
+    if new:
+        there = instance.submit_run(run_id, workspace=None)  # type: ignore[arg-type]
+    there = instance.get_run_by_id(run_id) or there
+    assert there is not None
+    return Launched(run=run_id, execution=execution.id, status=there.status.value, new=new)
+
+
+def _created(
+    instance: dg.DagsterInstance, path: Path, job_name: str, run_id: str, config: Mapping[str, Any], tags: Mapping[str, str]
+) -> dg.DagsterRun:
+    pointer = CustomPointer(ModuleCodePointer(__name__, repository_for.__name__, None), [str(path)], [])
+    job = ReconstructableRepository(pointer, executable_path=sys.executable).get_reconstructable_job(job_name)
+    served = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION, working_directory=str(Path.cwd()))
+    location = ManagedGrpcPythonEnvCodeLocationOrigin(served, LOCATION)
+    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name)
+    return instance.create_run_for_job(
+        job_def=job.get_definition(),
+        run_id=run_id,
+        run_config=config,
+        tags={**job.get_definition().run_tags, **tags},
+        remote_job_origin=origin,
+        job_code_origin=job.get_python_origin(),
+    )
+
+
+class Control:
+    """Look at what was launched, and act on it; by the execution's id or the run's.
+
+    Args:
+        instance: Dagster's.
+        client: on the journal.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, client: Client) -> None:
+        self._instance, self._client = instance, client
+
+    def status(self, id: str) -> tuple[Execution, dg.DagsterRun | None]:
+        """The execution and the latest run that works on it.
+
+        Raises:
+            LookupFailedError: HF601.
+        """
+        run = self._instance.get_run_by_id(id)
+        if run is not None:
+            found = run.tags.get(names.EXECUTION) or run.tags.get(names.CONTINUES)
+            if found is None:
+                raise LookupFailedError("HF601", f"run {id} has not begun an execution yet", cure="Try again in a moment.")
+            return self._client.get(found), run
+        execution = self._client.get(id)
+        return execution, run_of(self._instance, execution.id, execution.runbook) or self._waiting_run(execution)
+
+    def _waiting_run(self, execution: Execution) -> dg.DagsterRun | None:
+        return self._instance.get_run_by_id(str(uuid.uuid5(_RUNS, execution.id)))
+
+    def cancel(self, id: str, *, why: str = "") -> None:
+        """End the execution and its run, whether it is queued, under way or suspended.
+
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF253, it has ended.
+        """
+        execution, run = self.status(id)
+        self._client.cancel(execution.id, why=why)
+        if run is None or run.is_finished:
+            return
+        if run.status == dg.DagsterRunStatus.QUEUED:
+            self._instance.run_coordinator.cancel_run(run.run_id)
+        else:
+            self._instance.run_launcher.terminate(run.run_id)
+
+    def pause(self, id: str, *, why: str = "") -> Execution:
+        """Hold the execution before its next cell; its run is suspended until :meth:`resume`.
+
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF253, it has ended.
+        """
+        return self._client.pause(self.status(id)[0].id, why=why)
+
+    def resume(self, id: str) -> str:
+        """A person says "go on" to a paused run. Returns the run's id.
+
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF253, it is not a run that waits.
+        """
+        execution, run = self.status(id)
+        if run is None or run.status.value != "SUSPENDED":
+            stands = "has no run" if run is None else f"has a run that is {run.status.value.lower()}"
+            raise OperatorError("HF253", f"the execution {stands}", cure="Only a run that waits can be resumed.", execution=execution.id)
+        self._instance.add_run_tags(run.run_id, {names.BY_PERSON: "true"})
+        mark_resumed(self._instance, run, "A person says: go on")
+        again = self._instance.get_run_by_id(run.run_id)
+        assert again is not None
+        start_worker_again(self._instance, again)
+        return run.run_id
+
+
+class Launcher:
+    """What the entry point ``holdfast.launchers`` announces: found by ``holdfast launch`` and ``holdfast doctor``."""
+
+    @staticmethod
+    def launch(
+        notebook: Path, parameters: Mapping[str, Any], *, key: str | None, client: Client, tags: Mapping[str, str] | None = None
+    ) -> Launched:
+        """See :func:`launch`.
+
+        Raises:
+            OperatorError: HF215, there is no instance.
+        """
+        try:
+            instance = dg.DagsterInstance.get()
+        except Exception as error:
+            raise OperatorError(
+                "HF215", f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}", cure="Set DAGSTER_HOME to its folder."
+            ) from error
+        with instance:
+            return launch(notebook, parameters, key=key, tags=tags, instance=instance, client=client)
+
+    @staticmethod
+    def probe() -> Capability:
+        """See :func:`holdfast_dagster.capability.probe`."""
+        return probe()
+
+
+__all__ = ["Control", "Launched", "Launcher", "launch", "repository_for"]

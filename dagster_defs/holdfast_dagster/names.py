@@ -1,0 +1,41 @@
+"""Names that Holdfast puts on Dagster's objects: tags, metadata keys, resource keys. One place, so that both sides of a seam agree."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Resource that every generated op requires; it owns the kernels of the run and lets go of the executions when the run ends.
+RESOURCE: Final = "holdfast"
+
+# -- tags of runs
+
+#: The execution that a run works on. With several runbooks in one run: of the first; the others are under ``EXECUTION/RUNBOOK``.
+EXECUTION: Final = "holdfast/execution_id"
+#: On ops and jobs: the runbook's name.
+RUNBOOK: Final = "holdfast/runbook"
+#: On runs: the idempotency key they were launched with.
+KEY: Final = "holdfast/key"
+#: On runs launched for an execution that exists already (a continuation): its id. The run continues it instead of making a new one.
+CONTINUES: Final = "holdfast/continues"
+#: On runs whose worker was started by Holdfast's launcher: who it is (hidden in the UI, as every tag with this prefix).
+WORKER: Final = ".dagster/holdfast_worker"
+
+#: On a suspended run that a person lets go on: its next worker renews retry budgets and ends a pause.
+BY_PERSON: Final = ".dagster/holdfast_by_person"
+
+# -- tags and metadata of ops
+
+#: On ops: the step's name.
+STEP: Final = "holdfast/step"
+#: On ops: where the runbook's file is.
+NOTEBOOK: Final = "holdfast/notebook"
+
+# -- what is launched by what
+
+#: Name of the sensor that continues suspended executions when they are due.
+RESUME_SENSOR: Final = "holdfast_resume"
+
+
+def execution_tag(runbook: str, first: bool) -> str:
+    """The run tag under which the execution of ``runbook`` is found."""
+    return EXECUTION if first else f"{EXECUTION}/{runbook}"

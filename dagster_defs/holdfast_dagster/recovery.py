@@ -1,0 +1,86 @@
+"""Runs whose worker died: found, reported, and continued with nothing done twice."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.launcher.base import LaunchRunContext
+
+from holdfast.client import Client
+from holdfast.model.execution import Execution
+from holdfast_dagster import names
+from holdfast_dagster.choosing import executions_of
+from holdfast_dagster.internals import start_worker_again
+from holdfast_dagster.launcher import HoldfastRunLauncher, alive, cancel_executions, worker_of
+
+_UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+
+def lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Runs that are under way in the event log and whose worker, a process of this machine, is gone."""
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
+    return [r for r in runs if (worker := worker_of(r)) is not None and not alive(worker)]
+
+
+def recover_runs(instance: dg.DagsterInstance, client: Client) -> list[str]:
+    """Continue the runs that lost their worker; returns their ids (of the new run, where the launcher cannot resume one).
+
+    Where run monitoring is on, it does the same; whoever comes second finds a worker at work.
+    """
+    recovered = []
+    for run in lost_runs(instance):
+        if run.status == dg.DagsterRunStatus.CANCELING:
+            cancel_executions(run)
+            instance.report_run_canceled(run, "Cancelled; its worker was gone already")
+        elif isinstance(instance.run_launcher, HoldfastRunLauncher) and run.status == dg.DagsterRunStatus.STARTING:
+            instance.report_engine_event("The worker died before it could begin; another one is started", run)
+            instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
+        elif instance.run_launcher.supports_resume_run:
+            instance.report_engine_event(f"{worker_of(run)} is gone; another worker is started", run)
+            start_worker_again(instance, run)
+        else:
+            recovered += _replaced(instance, client, run)
+            continue
+        recovered.append(run.run_id)
+    return recovered
+
+
+def _replaced(instance: dg.DagsterInstance, client: Client, run: dg.DagsterRun) -> list[str]:
+    """The launcher cannot resume: the run has failed, and a new one continues what it worked on."""
+    executions = executions_of(client, run)
+    instance.report_run_failed(run, f"{worker_of(run)} is gone")
+    unfinished = [e for e in executions if not e.status.ended]
+    return [continue_in_a_new_run(instance, run, unfinished[0])] if unfinished else []
+
+
+def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> str:
+    """Submit a copy of ``run`` that continues ``execution``; returns its id."""
+    plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id) if run.execution_plan_snapshot_id else None
+    job = instance.get_job_snapshot(run.job_snapshot_id) if run.job_snapshot_id else None
+    root = run.tags.get("dagster/root_run_id") or run.run_id
+    kept = {k: v for k, v in run.tags.items() if not k.startswith((".dagster/", names.EXECUTION))}
+    tags = {**kept, names.CONTINUES: execution.id, "dagster/parent_run_id": run.run_id, "dagster/root_run_id": root}
+    again = instance.create_run(
+        job_name=run.job_name,
+        run_id=None,
+        run_config=run.run_config,
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=run.step_keys_to_execute,
+        execution_plan_snapshot=plan,
+        job_snapshot=job,
+        parent_job_snapshot=None,
+        asset_selection=run.asset_selection,
+        asset_check_selection=run.asset_check_selection,
+        resolved_op_selection=run.resolved_op_selection,
+        op_selection=run.op_selection,
+        remote_job_origin=run.remote_job_origin,
+        job_code_origin=run.job_code_origin,
+        asset_graph=None,  # type: ignore[arg-type]
+    )
+    if again.remote_job_origin is None:  # made by a program, not through a code location: the queue does not take it
+        instance.launch_run(again.run_id, workspace=None)  # type: ignore[arg-type]
+    else:
+        instance.submit_run(again.run_id, workspace=None)  # type: ignore[arg-type]
+    return again.run_id

@@ -1,0 +1,110 @@
+"""Schedules from the metadata of runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._utils.schedules import is_valid_cron_schedule
+
+from holdfast.model.execution import Status
+from holdfast.notebook.scheduling import Schedule
+from holdfast_dagster import names
+from holdfast_dagster.config_schema import check_parameters, run_config
+from holdfast_dagster.partitions import due_partitions
+from holdfast_dagster.runbook import Runbook, dagster_name
+
+#: Tag of runs that a schedule started: its name.
+SCHEDULE = "holdfast/schedule"
+#: Tag of runs that wait for each other: the queue lets one run per value go (see ``tag_concurrency_limits`` in dagster.yaml).
+IN_TURN = "holdfast/in_turn"
+
+#: How many of a schedule's latest runs are looked at.
+_LOOK_BACK = 25
+_WAITING = (Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.PAUSED)
+_UNFINISHED = [s for s in dg.DagsterRunStatus if s.value not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
+
+
+def build_schedules(runbook: Runbook, job: Any, further: list[Schedule] | None = None) -> list[dg.ScheduleDefinition]:
+    """The schedules of a runbook: those its metadata names, and ``further`` ones.
+
+    Raises:
+        AuthorError: HF103, HF190.
+    """
+    wanted = [*runbook.card.schedules, *(further or [])]
+    found: dict[str, dg.ScheduleDefinition] = {}
+    for schedule in wanted:
+        name = schedule_name(runbook, schedule)
+        if name in found:
+            raise runbook.error(f"two schedules are called {name!r}", "give each a 'name' of its own")
+        found[name] = _schedule(runbook, job, schedule, name)
+    return list(found.values())
+
+
+def schedule_name(runbook: Runbook, schedule: Schedule) -> str:
+    """Stable: made from the names of runbook and schedule alone."""
+    return f"{runbook.name}__{dagster_name(schedule.name)}" if schedule.name else f"{runbook.name}__schedule"
+
+
+def _schedule(runbook: Runbook, job: Any, schedule: Schedule, name: str) -> dg.ScheduleDefinition:
+    if not is_valid_cron_schedule(schedule.cron):
+        raise runbook.error(f"schedule {name!r}: {schedule.cron!r} is no cron expression", "write five fields: 30 6 * * 1-5")
+    parameters = check_parameters(runbook, schedule.parameters)
+    config = run_config(runbook, parameters)
+
+    def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        unfinished = _unfinished(context, name)
+        if unfinished and schedule.overlap == "skip":
+            yield dg.SkipReason(f"{_told(unfinished)} started by this schedule has not ended yet (overlap: skip)")
+            return
+        if schedule.overlap == "replace":
+            _replace(context, unfinished)
+        at = context.scheduled_execution_time
+        for key in due_partitions(runbook, at):
+            yield dg.RunRequest(
+                run_key=f"{name}/{at.isoformat()}" + (f"/{key}" if key is not None else ""),
+                run_config=config,
+                partition_key=key,
+                tags={SCHEDULE: name, **({IN_TURN: name} if schedule.overlap == "queue" else {})},
+            )
+
+    return dg.ScheduleDefinition(
+        name=name,
+        job=job,
+        cron_schedule=schedule.cron,
+        execution_timezone=schedule.timezone,
+        execution_fn=tick,
+        description=f"overlap: {schedule.overlap}" + (f", parameters: {parameters}" if parameters else ""),
+        default_status=dg.DefaultScheduleStatus.RUNNING if schedule.enabled else dg.DefaultScheduleStatus.STOPPED,
+        metadata={names.RUNBOOK: runbook.name},
+    )
+
+
+def _unfinished(context: dg.ScheduleEvaluationContext, name: str) -> list[dg.DagsterRun]:
+    """Runs this schedule started whose execution has not ended: also one that waits while Dagster calls its run a success."""
+    runs = list(context.instance.get_runs(filters=dg.RunsFilter(tags={SCHEDULE: name}), limit=_LOOK_BACK))
+    found = [r for r in runs if r.status in _UNFINISHED]
+    rest = [r for r in runs if r.status == dg.DagsterRunStatus.SUCCESS]
+    if rest:
+        from holdfast.client import Client
+        from holdfast_dagster.choosing import executions_of
+
+        with Client.open() as client:
+            found += [r for r in rest if any(e.status in _WAITING for e in executions_of(client, r))]
+    return found
+
+
+def _told(runs: list[dg.DagsterRun]) -> str:
+    return f"run {runs[0].run_id[:8]}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+
+
+def _replace(context: dg.ScheduleEvaluationContext, runs: list[dg.DagsterRun]) -> None:
+    """End what earlier ticks started: the runs, and the executions of those that have ended and wait."""
+    from holdfast_dagster.launcher import cancel_executions
+
+    for run in runs:
+        context.log.info(f"run {run.run_id} gives way (overlap: replace)")
+        if not run.is_finished:
+            context.instance.run_coordinator.cancel_run(run.run_id)
+        cancel_executions(run)

@@ -1,0 +1,286 @@
+"""The executions that one Dagster run works on in this process, and the kernels that live as long as they do."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import msgspec
+
+from holdfast.client import Client
+from holdfast.engine.telling import Stood, Told
+from holdfast.engine.watcher import Result
+from holdfast.errors import Fenced, HoldfastError, OperatorError
+from holdfast.model.execution import Execution, Status
+from holdfast_dagster import names, showing
+from holdfast_dagster.choosing import choose_execution, point_run_at
+from holdfast_dagster.suspension import Superseded, Suspended
+
+if TYPE_CHECKING:
+    from holdfast.engine.driver import Driver
+
+
+#: Seconds between two attempts to take an execution that another process of the same run works on.
+_BETWEEN_CLAIMS = 0.2
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a step; see :func:`holdfast_dagster.driving.run_step` for the states."""
+
+    step: str
+    state: str  # succeeded | skipped | tolerated | suspended
+    execution: str  # id
+    attempts: int = 1
+    reason: str = ""  # why it was skipped, tolerated or suspended
+    notebook: str | None = None  # the output notebook
+    outputs: tuple[Any, ...] = ()  # nbformat outputs of its cells, in order
+
+    @property
+    def done(self) -> bool:
+        """Whether the steps after it may run."""
+        return self.state != "suspended"
+
+    @property
+    def value(self) -> str | None:
+        """The value of the last expression, as the notebook shows it."""
+        return showing.result_text(self.outputs)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata values for the event log: what it printed and showed (see :func:`showing.metadata_of`), the notebook, the execution."""
+        found = showing.metadata_of(self.outputs)
+        found["execution"] = dg.MetadataValue.text(self.execution)
+        if self.notebook is not None:
+            found["notebook"] = dg.MetadataValue.notebook(self.notebook) if "://" not in self.notebook else self.notebook
+        if self.attempts > 1:
+            found["attempts"] = dg.MetadataValue.int(self.attempts)
+        return found
+
+
+class Manners(msgspec.Struct, kw_only=True):
+    """What an executor says of a run before its first step."""
+
+    suspends: bool = False  # the executor can suspend the run
+    resumed: bool = False  # the run goes on after a suspension or a crash: nobody said "go on"
+
+
+#: run id -> what its executor said; run id -> its sessions. A run worker has one of each; an in-process test may have several.
+_manners: dict[str, Manners] = {}
+_open: dict[str, RunSessions] = {}
+
+
+def announce(run_id: str, manners: Manners) -> None:
+    """An executor of Holdfast will run the steps of ``run_id``."""
+    _manners[run_id] = manners
+
+
+def forget(run_id: str) -> None:
+    """That executor is through."""
+    _manners.pop(run_id, None)
+
+
+def sessions_of(run_id: str) -> RunSessions | None:
+    """The open sessions of a run in this process."""
+    return _open.get(run_id)
+
+
+class RunSessions:
+    """The value of the resource: one :class:`holdfast.engine.driver.Driver` per runbook, made with its first step.
+
+    Args:
+        instance: Dagster's.
+        run_id: of the run.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._instance, self._run_id = instance, run_id
+        self._drivers: dict[Path, tuple[Client, Driver]] = {}
+        self._lost = False
+        _open[run_id] = self
+
+    # ---- steps
+
+    def run(self, context: Any, runbook: Path, step: str, parameters: Mapping[str, Any]) -> StepResult:
+        """One step; see :func:`holdfast_dagster.driving.run_step`."""
+        client, driver = self._driver(runbook, parameters)
+        stood: Stood | None = None
+        try:
+            for told in driver.step(step):
+                if isinstance(told, Told):
+                    _log(context, step, told)
+                else:
+                    stood = told
+        except Fenced as fenced:
+            self._lost = True
+            raise Superseded(f"another worker has the execution {driver.execution} now: {fenced.reason}") from None
+        except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
+            self._interrupted(driver)
+            raise
+        assert stood is not None
+        result = StepResult(
+            step=step,
+            state=stood.state,
+            execution=driver.execution,
+            attempts=stood.attempts,
+            reason=stood.reason,
+            notebook=_notebook(client, driver.execution),
+            outputs=stood.outputs,
+        )
+        return self._judged(context, stood, result, client, driver)
+
+    def _judged(self, context: Any, stood: Stood, result: StepResult, client: Client, driver: Driver) -> StepResult:
+        if stood.state in ("succeeded", "skipped", "tolerated"):
+            if stood.state != "succeeded":
+                context.log.info(f"{stood.step} is {stood.state}" + (f": {stood.reason}" if stood.reason else ""))
+            return result
+        if stood.state in ("suspended", "paused"):
+            why = self._waits_for(client, driver, stood)
+            if _manners.get(self._run_id, Manners()).suspends:
+                raise Suspended(why)
+            context.log.warning(f"{stood.step} waits: {why}")
+            return msgspec.structs.replace(result, state="suspended", reason=why)
+        failure = stood.failure
+        what = f"{stood.step}: {failure.headline}" if failure is not None else f"{stood.step} did not run: {stood.reason}"
+        raise dg.Failure(description=what, metadata=result.metadata, allow_retries=False)
+
+    @staticmethod
+    def _waits_for(client: Client, driver: Driver, stood: Stood) -> str:
+        """In words, for the run's page."""
+        prompts = [p for p in client.prompts(execution=driver.execution) if p.step in (stood.step, None)]
+        if prompts:
+            first = prompts[0]
+            return f"step {stood.step} asks: {first.text} (holdfast answer {first.id} {'|'.join(first.verdicts)})"
+        return f"step {stood.step} waits" + (f": {stood.reason}" if stood.reason else "")
+
+    # ---- executions
+
+    def _driver(self, runbook: Path, parameters: Mapping[str, Any]) -> tuple[Client, Driver]:
+        known = self._drivers.get(runbook)
+        if known is not None:
+            return known
+        client = Client.open()
+        try:
+            driver = self._begun(client, runbook, parameters)
+        except BaseException:
+            client.close()
+            raise
+        self._drivers[runbook] = client, driver
+        return client, driver
+
+    def _begun(self, client: Client, runbook: Path, parameters: Mapping[str, Any]) -> Driver:
+        from holdfast.engine.driver import Driver  # and with it the notebook runner: more than all else, and only run workers need it
+
+        run = self._instance.get_run_by_id(self._run_id)
+        assert run is not None
+        execution = choose_execution(client, self._instance, run, runbook, parameters)
+        point_run_at(self._instance, run, execution)
+        manners = _manners.get(self._run_id, Manners())
+        # a continuation or a resumed run goes on by itself; a new run, and a re-execution, is a person's word
+        by_person = (not manners.resumed and execution.reason_to_wait is None) or run.tags.get(names.BY_PERSON) == "true"
+        if names.BY_PERSON in run.tags:
+            self._instance.add_run_tags(self._run_id, {names.BY_PERSON: ""})
+        label = worker_label(self._run_id)
+        while True:
+            driver = Driver(client.store, client.config, execution.header.id, by_person=by_person, label=label)
+            try:
+                driver.start()
+            except OperatorError as error:
+                if error.code != "HF250":
+                    raise
+                self._held(client, execution.header, error, label)
+                threading.Event().wait(_BETWEEN_CLAIMS)
+            else:
+                return driver
+
+    def _held(self, client: Client, execution: Execution, error: OperatorError, label: str) -> None:
+        """Somebody else has the execution: another worker of this run, or a person at a terminal.
+
+        Comes back to try again when it is a step of the same run in a process of its own (the multiprocess executor): one at a time.
+        """
+        owner = client.get(execution.id).owner
+        ours = owner is None or owner.startswith(f"{label}@")
+        if ours and self._run_id not in _manners:
+            return
+        self._lost = True
+        if ours:
+            raise Superseded(f"another worker of this run has the execution: {owner}") from None
+        if _manners.get(self._run_id, Manners()).suspends:
+            raise Suspended(error.what) from None
+        raise error
+
+    def _interrupted(self, driver: Driver) -> None:
+        """The worker was told to end: by somebody who cancels the run, or because its machine goes down."""
+        run = self._instance.get_run_by_id(self._run_id)
+        if run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
+            driver.ask("cancel", why="the Dagster run was cancelled")
+        else:
+            driver.ask("pause", why="the Dagster run's worker was told to end", at_once=True, stays=False)
+
+    # ---- the end
+
+    def settle(self) -> list[Result]:
+        """Let go of all executions; how they stand is written. What goes wrong with one is reported and does not stop the others."""
+        results = []
+        drivers, self._drivers = list(self._drivers.values()), {}
+        for client, driver in drivers:
+            try:
+                results.append(driver.finish())
+            except (Fenced, HoldfastError) as error:
+                if not self._lost:
+                    self._report(f"execution {driver.execution}: {error}")
+            finally:
+                client.close()
+        return results
+
+    def cancelled(self) -> bool:
+        """Whether somebody cancelled one of the executions."""
+        return any(client.get(driver.execution).status == Status.CANCELLED for client, driver in self._drivers.values())
+
+    def close(self) -> None:
+        """:meth:`settle`, and tell the run how its executions stand."""
+        for result in self.settle():
+            self._report(f"execution {result.execution} is {result.status}" + (f": {result.reason}" if result.reason else ""))
+        if _open.get(self._run_id) is self:
+            del _open[self._run_id]
+
+    def _report(self, message: str) -> None:
+        run = self._instance.get_run_by_id(self._run_id)
+        if run is not None:
+            self._instance.report_engine_event(message, run)
+
+
+def worker_label(run_id: str) -> str:
+    """How workers of a run are called in leases."""
+    return f"dagster-{run_id[:8]}"
+
+
+def _notebook(client: Client, execution: str) -> str | None:
+    """Where the output notebook is written."""
+    created = client.entries(execution, limit=1)
+    place = created[0].data.get("output") if created else None
+    return str(place) if place else str(client.config.state_dir / "outputs" / f"{execution}.ipynb")
+
+
+def _log(context: Any, step: str, told: Told) -> None:
+    """One thing that happened, as a line of the event log; what was printed goes to the run's own output, too."""
+    if told.what == "output":
+        text = showing.text_of(told.output)
+        if told.output.get("output_type") == "stream":
+            stream = sys.stderr if told.output.get("name") == "stderr" else sys.stdout
+            stream.write(text)
+            stream.flush()
+        if text.strip():
+            context.log.info(text.rstrip("\n"))
+    elif told.what == "attempt" and told.attempt > 1:
+        context.log.info(f"{step}: attempt {told.attempt}")
+    elif told.what == "failed":
+        context.log.warning(f"{step}: {told.text}")
+    elif told.what == "note":
+        context.log.warning(told.text)
+
+
+__all__ = ["Manners", "RunSessions", "StepResult", "announce", "forget", "sessions_of", "worker_label"]

@@ -1,0 +1,76 @@
+"""Holdfast: durable runbooks in Jupyter.
+
+What an author uses in cells: ``call``, ``for_each``, ``now``, ``idempotency_key``, ``TerminalError``. Nothing has to be imported for
+commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from holdfast.durable.calls import call as call
+    from holdfast.durable.calls import idempotency_key as idempotency_key
+    from holdfast.durable.clock import now as now
+    from holdfast.durable.for_each import for_each as for_each
+    from holdfast.durable.interceptor import Outcome as Outcome
+    from holdfast.durable.results import Results as Results
+    from holdfast.errors import CallError as CallError
+    from holdfast.errors import ForEachError as ForEachError
+    from holdfast.errors import HoldfastError as HoldfastError
+    from holdfast.errors import NondeterminismError as NondeterminismError
+    from holdfast.errors import TerminalError as TerminalError
+    from holdfast.model.policy import Retry as Retry
+
+#: Public name -> the module that has it. Loaded when first used, so that importing ``holdfast`` costs next to nothing.
+_PUBLIC = {
+    "CallError": "holdfast.errors",
+    "ForEachError": "holdfast.errors",
+    "HoldfastError": "holdfast.errors",
+    "NondeterminismError": "holdfast.errors",
+    "Outcome": "holdfast.durable.interceptor",
+    "Results": "holdfast.durable.results",
+    "Retry": "holdfast.model.policy",
+    "TerminalError": "holdfast.errors",
+    "call": "holdfast.durable.calls",
+    "for_each": "holdfast.durable.for_each",
+    "idempotency_key": "holdfast.durable.calls",
+    "now": "holdfast.durable.clock",
+}
+
+__all__ = [
+    "CallError",
+    "ForEachError",
+    "HoldfastError",
+    "NondeterminismError",
+    "Outcome",
+    "Results",
+    "Retry",
+    "TerminalError",
+    "call",
+    "for_each",
+    "idempotency_key",
+    "now",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module 'holdfast' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext holdfast``: make the Jupyter kernel of this shell durable from the next cell on."""
+    from importlib import import_module
+
+    import_module("holdfast.kernel.attach").load(shell)

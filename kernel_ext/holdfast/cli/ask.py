@@ -1,0 +1,75 @@
+"""``cancel``, ``pause``, ``answer``: what a person asks of an execution from outside."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from holdfast.cli.desk import Desk, bad_input, command
+
+
+@click.command()
+@click.argument("id")
+@click.option("--why", default="", help="The reason, for the record.")
+@command
+def cancel(desk: Desk, id: str, why: str) -> None:
+    """End the execution ID. A running cell is interrupted; steps tagged "always" still run."""
+    _ask(desk, id, "cancel", why)
+
+
+@click.command()
+@click.argument("id")
+@click.option("--why", default="", help="The reason, for the record.")
+@command
+def pause(desk: Desk, id: str, why: str) -> None:
+    """Hold the execution ID after the cell that runs, until somebody resumes it."""
+    _ask(desk, id, "pause", why)
+
+
+def _ask(desk: Desk, id: str, what: str, why: str) -> None:
+    from holdfast.cli.documents import execution_document
+    from holdfast.cli.texts import coloured
+
+    client = desk.client()
+    header = client.pause(id, why=why) if what == "pause" else client.cancel(id, why=why)
+    if desk.as_json:
+        desk.document(execution_document(header))
+        return
+    if header.status in ("paused", "cancelled"):
+        desk.out.print(f"{coloured(header.status)}  {header.id}")
+    else:
+        desk.out.print(
+            f"{what} asked of {header.id}; its worker stops " + ("after the running cell" if what == "pause" else "the running cell")
+        )
+    if header.status == "paused":
+        desk.say(f"  go on:  holdfast resume {header.id}")
+
+
+@click.command()
+@click.argument("prompt")
+@click.argument("verdict")
+@click.option("--value", metavar="JSON", help="With the verdict `happened`: the call's result.")
+@click.option("--why", help="The reason, for the record.")
+@command
+def answer(desk: Desk, prompt: str, verdict: str, value: str | None, why: str | None) -> None:
+    """Answer PROMPT with VERDICT, one of those that `holdfast prompts` shows for it. The first answer stands."""
+    from holdfast.cli.documents import prompt_document
+    from holdfast.cli.texts import coloured
+
+    parsed: Any = None
+    if value is not None:
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise bad_input(
+                f"--value is not JSON: {error.msg} at character {error.pos}", "Quote it for the shell: --value '{\"status\": 0}'"
+            ) from None
+    answered = desk.client().answer(prompt, verdict, value=parsed, why=why, via="cli")
+    if desk.as_json:
+        desk.document(prompt_document(answered))
+        return
+    desk.out.print(f"{coloured('answered')}  {answered.id}: {answered.answer}")
+    left = desk.client().prompts(execution=answered.execution)
+    desk.say(f"  still open: {', '.join(p.id for p in left)}" if left else f"  then:  holdfast resume {answered.execution}")

@@ -1,0 +1,95 @@
+"""The evidence of an execution as one HTML file: no script, nothing loaded from elsewhere, readable on paper."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from holdfast.cli.report import calls_table, facts, output_plain, prompts_table, source_of, steps_table, timeline_table
+from holdfast.executions.evidence import Evidence
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
+dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+pre { background: var(--soft); padding: .6rem .8rem; border-radius: 4px; white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
+pre.output { background: none; border-left: 3px solid var(--line); border-radius: 0; } pre.error { border-left-color: #c33; }
+iframe { border: 1px solid var(--line); width: 100%; height: 20rem; background: #fff; }
+.succeeded { color: #185; } .failed { color: #b22; font-weight: 600; } .suspended, .paused, .unknown { color: #a60; }
+@media print { body { max-width: none; margin: 0; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
+"""
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src data:"
+
+
+def html(found: Evidence) -> str:
+    """The whole document."""
+    title = found.history.manifest.title if found.history.manifest else found.execution.runbook
+    parts = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)} – {escape(found.execution.id)}</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        f"<style>{_STYLE}</style></head><body><main>",
+        f"<h1>Evidence: {escape(title)}</h1>",
+        "<dl>" + "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in facts(found)) + "</dl>",
+        _section("Steps", *steps_table(found), state=1),
+    ]
+    if found.history.calls:
+        parts.append(_section("Calls", *calls_table(found), state=4))
+    if found.prompts:
+        parts.append(_section("Questions and answers", *prompts_table(found)))
+    parts.append(_section("Timeline", *timeline_table(found)))
+    parts.append("<section><h2>Notebook</h2>" + "\n".join(_cell(c) for c in found.notebook["cells"]) + "</section>")
+    parts.append("</main></body></html>")
+    return "\n".join(parts) + "\n"
+
+
+def _section(name: str, head: list[str], rows: list[list[str]], state: int | None = None) -> str:
+    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
+    body = "".join("<tr>" + "".join(_field(v, n == state) for n, v in enumerate(row)) + "</tr>" for row in rows)
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<section><h2>{escape(name)}</h2><div class="wide">{table}</div></section>'
+
+
+def _field(value: str, is_state: bool) -> str:
+    word = value.partition(",")[0].partition(" ")[0]
+    kind = f' class="{escape(word)}"' if is_state and word.isalpha() else ""
+    return f"<td{kind}>{escape(value)}</td>"
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    source = source_of(cell)
+    if cell["cell_type"] == "markdown":
+        return f"<div>{_markdown(source)}</div>"
+    if cell["cell_type"] != "code" or not source.strip():
+        return ""
+    return f"<pre><code>{escape(source)}</code></pre>" + "".join(_output(o) for o in cell.get("outputs", []))
+
+
+def _output(output: dict[str, Any]) -> str:
+    data = output.get("data", {})
+    for kind in ("image/png", "image/jpeg"):
+        if kind in data:
+            picture = data[kind] if isinstance(data[kind], str) else "".join(data[kind])
+            return f'<p><img alt="output" src="data:{kind};base64,{escape("".join(picture.split()))}"></p>'
+    if "text/html" in data:
+        page = data["text/html"] if isinstance(data["text/html"], str) else "".join(data["text/html"])
+        # what a runbook displayed is not to be trusted by whoever reads the evidence: no script, no form, no origin
+        return f'<iframe sandbox title="output" srcdoc="{escape(page)}"></iframe>'
+    text = output_plain(output).rstrip("\n")
+    kind = "output error" if output["output_type"] == "error" else "output"
+    return f'<pre class="{kind}">{escape(text)}</pre>' if text else ""
+
+
+def _markdown(text: str) -> str:
+    """Markdown as HTML; HTML that stands in it is shown as text."""
+    import mistune
+
+    rendered = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(text)
+    return str(rendered)

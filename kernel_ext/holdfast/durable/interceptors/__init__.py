@@ -1,0 +1,1 @@
+"""The built-in implementations of the contract in ``durable/interceptor.py``: shell, subprocess, HTTP, boto3."""

@@ -1,0 +1,127 @@
+"""The last entry that an engine writes: how it leaves the execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from holdfast.engine.heartbeat import Asked
+from holdfast.engine.plan import Plan
+from holdfast.engine.record import Record
+from holdfast.engine.steps import StepEnd
+from holdfast.engine.watcher import Failure, Result
+from holdfast.foundation import clock
+from holdfast.journal.writer import Writer
+from holdfast.model.entry import Kind
+from holdfast.model.execution import Change, Status
+from holdfast.model.manifest import Manifest
+
+_KINDS = {
+    Status.SUCCEEDED: Kind.EXECUTION_SUCCEEDED,
+    Status.FAILED: Kind.EXECUTION_FAILED,
+    Status.CANCELLED: Kind.EXECUTION_CANCELLED,
+    Status.SUSPENDED: Kind.EXECUTION_SUSPENDED,
+    Status.PAUSED: Kind.EXECUTION_PAUSED,
+}
+
+
+class Ending:
+    """Gathers why the engine stops and says how.
+
+    Args:
+        execution: its id.
+        output: where the output notebook is.
+    """
+
+    def __init__(self, execution: str, output: str | None) -> None:
+        self.execution, self.output = execution, output
+        self.failure: Failure | None = None  # the first that was not tolerated
+        self.error: BaseException | None = None  # nbclient's own, for papermill
+        self.asked: Asked | None = None  # what a person asked for
+        self.aborted: str | None = None  # a person's verdict ended it
+        self.waiting: list[StepEnd] = []  # steps that suspended
+        self.retry_at: float | None = None  # the earliest retry that is too far away to wait for
+
+    def cuts_short(self, plan: Plan) -> bool:
+        """Whether it is us who end the running cell."""
+        return self.asked is not None and not plan.closing and (self.asked.at_once or self.asked.what == "cancel")
+
+    def result(self, plan: Plan, manifest: Manifest) -> Result:
+        """How the execution stands now that nothing more will run."""
+        if (self.asked and self.asked.what == "cancel") or self.aborted is not None:
+            return self._result(Status.CANCELLED, self.aborted or _by(self.asked, "cancelled"))
+        if plan.failures:
+            return self._failed(plan, manifest)
+        if self.asked is not None and not plan.finished:
+            if not self.asked.stays:
+                return self._result(Status.SUSPENDED, self.asked.why, due_at=clock.now())
+            return self._result(Status.PAUSED, _by(self.asked, "paused"))
+        if self.waiting or self.retry_at is not None:
+            return self._suspended()
+        tolerated = sorted(plan.tolerated)
+        return self._result(Status.SUCCEEDED, f"continued after the failure of {', '.join(tolerated)}" if tolerated else "")
+
+    def _result(self, status: Status, reason: str, **more: Any) -> Result:
+        return Result(execution=self.execution, status=status, reason=reason, output=self.output, **more)
+
+    def _failed(self, plan: Plan, manifest: Manifest) -> Result:
+        failure = self.failure or Failure(step=plan.failures[0], type="Error", what="")
+        touched = {n for n, s in plan.states.items() if s in ("succeeded", "failed")}
+        offered = tuple(s.name for s in manifest.steps if s.teardown_of in touched)
+        failure = Failure(
+            step=failure.step, type=failure.type, what=failure.what, code=failure.code, terminal=failure.terminal, teardown=offered
+        )
+        reason = f"step {failure.step}: {failure.headline}"
+        return self._result(Status.FAILED, reason, failure=failure, error=self.error)
+
+    def _suspended(self) -> Result:
+        dues = [float(end.reply["due_at"]) for end in self.waiting if end.reply.get("due_at") is not None]
+        if self.retry_at is not None:
+            dues.append(self.retry_at)
+        prompts = tuple(str(end.reply["prompt"]) for end in self.waiting if end.reply.get("prompt"))
+        reasons = [end.reason for end in self.waiting if end.reason]
+        if self.retry_at is not None:
+            reasons.append(f"the next attempt starts at {clock.iso(self.retry_at)}")
+        return self._result(Status.SUSPENDED, "; ".join(reasons), prompts=prompts, due_at=min(dues, default=None))
+
+
+def write(writer: Writer, result: Result) -> None:
+    """Commit the end. A suspended execution whose prompts were all answered meanwhile is due at once.
+
+    Raises:
+        Fenced, StoreError.
+    """
+    body: dict[str, Any] = {"reason": result.reason, "output": result.output}
+    due = result.due_at
+    if result.failure is not None:
+        failure = result.failure
+        body["failure"] = {name: getattr(failure, name) for name in failure.__struct_fields__}
+    if result.status == Status.SUSPENDED:
+        body |= {"prompts": list(result.prompts), "due_at": due}
+        open_ones = {p.key for p in writer.store.pending(kind="prompt", execution=writer.execution)}
+        if result.prompts and not open_ones & set(result.prompts):
+            due = clock.now()
+    change = Change(status=result.status, reason=result.reason, due_at=due or 0)
+    writer.append(_KINDS[result.status], body, change=change)
+
+
+def standing(record: Record, plan: Plan, manifest: Manifest, parameters_digest: str, sent: Any) -> None:
+    """Bring ``plan`` to where the journal says the execution stands."""
+    from holdfast.engine.plan import StepState
+
+    for step in plan.steps:
+        known = record.step(step.name)
+        if not sent(step.name) or known.skipped is not None:
+            plan.states[step.name] = StepState.SUCCEEDED if not step.skip and known.skipped is None else StepState.SKIPPED
+        elif not record.complete(step, parameters_digest) and _exhausted(step.policy.on_failure, known.failures, step.policy.retry.count):
+            plan.failed(step.name)
+
+
+def _exhausted(on_failure: str, failures: int, retries: int) -> bool:
+    """Whether a step whose failure its author tolerates has failed for good."""
+    return on_failure not in ("suspend", "stop") and failures > retries
+
+
+def _by(asked: Asked | None, verb: str) -> str:
+    if asked is None:
+        return verb
+    return f"{verb} by {asked.who or 'somebody'}" + (f": {asked.why}" if asked.why else "")

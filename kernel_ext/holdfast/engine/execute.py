@@ -1,0 +1,241 @@
+"""Work on an execution: own it, see it to an end, write the end down, let go. Also: find those whose worker is gone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from holdfast.config import Config
+from holdfast.engine.changes import accept_changes
+from holdfast.engine.ending import write
+from holdfast.engine.gate import Gate
+from holdfast.engine.heartbeat import REQUEST_KINDS, Asked, Heartbeat, open_requests
+from holdfast.engine.kernels import end_orphans
+from holdfast.engine.stage import Options, Stage
+from holdfast.engine.watcher import Result, Watcher
+from holdfast.engine.worker import Worker
+from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
+from holdfast.executions.running import end_commands
+from holdfast.foundation import clock
+from holdfast.journal.ownership import take, this_process, unattended
+from holdfast.journal.store import Store
+from holdfast.journal.writer import Writer
+from holdfast.model.entry import Kind
+from holdfast.model.execution import Change, Execution, Mode, Status
+from holdfast.model.lease import Lease
+from holdfast.prompts.answering import withdraw_all
+
+#: Hands the caller a function by which it can ask the engine for something (Ctrl-C, SIGTERM).
+Reins = Callable[[Callable[[Asked], None]], None]
+
+
+def execute(
+    store: Store,
+    config: Config,
+    id: str,
+    *,
+    options: Options | None = None,
+    watchers: Sequence[Watcher] = (),
+    by_person: bool = True,
+    changes: bool = False,
+    label: str = "engine",
+    reins: Reins | None = None,
+    gate: Gate | None = None,
+) -> Result:
+    """Continue an execution, from wherever it is, as far as it gets.
+
+    Args:
+        id: the whole id.
+        options: output, client, time limits.
+        watchers: who hears of progress.
+        by_person: somebody said "go on": a failed or paused execution continues, with a new retry budget. False (a queue, a recovery):
+            those are left as they are.
+        changes: take the notebook file's text as it is now.
+        label: what this worker is, for people.
+        reins: is given a function that asks this worker to pause or cancel.
+        gate: holds steps back until an outside scheduler lets them begin.
+
+    Raises:
+        LookupFailedError: HF601.
+        OperatorError: HF250, another worker has it; HF251 to HF253, the installation or the execution's state stands in the way.
+        AuthorError: with ``changes``: the new text cannot be executed.
+        Fenced: another worker took it over meanwhile.
+        StoreError: the journal cannot be reached; the execution stays as the journal has it.
+    """
+    options = options or Options()
+    header = require(store, id)
+    if (already := _standing_still(store, header, by_person, changes)) is not None:
+        return already
+    lease = take(store, id, this_process(label), config.lease_ttl)
+    try:
+        header = require(store, id)  # as it is now that nobody else can change it
+        already = _standing_still(store, header, by_person, changes)
+        if already is not None:
+            return already
+        return _work(store, config, header, lease, options, tuple(watchers), by_person, changes, reins, gate)
+    finally:
+        with contextlib.suppress(StoreError):
+            store.release(lease)
+
+
+def _work(
+    store: Store,
+    config: Config,
+    header: Execution,
+    lease: Lease,
+    options: Options,
+    watchers: tuple[Watcher, ...],
+    by_person: bool,
+    changes: bool,
+    reins: Reins | None,
+    gate: Gate | None,
+) -> Result:
+    writer = Writer(store, header.id, lease.fence, config.user)
+    requests = store.read(header.id, kinds=REQUEST_KINDS)
+    asked = open_requests(requests)
+    cancel = next((a for a in asked if a.what == "cancel"), None)
+    pause = next((a for a in asked if a.what == "pause"), None) if not by_person else None
+    if cancel or pause:  # asked for while nobody was there to hear it
+        return _only_obey(writer, config, header, cancel or pause)
+    if changes:
+        header = accept_changes(writer, config, header)
+    _announce_start(writer, header, lease, by_person)
+    stage = Stage(store, config, header, lease.fence, options, watchers)
+    end_orphans(list(stage.record.kernels.values()))
+    worker = Worker(stage, gate)
+    beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
+    beat.start()
+    try:
+        if reins is not None:
+            reins(worker.ask)
+        stage.begin()
+        result = worker.run()
+        stage.finish(result)
+        write(writer, result)
+        _tidy(writer, config, result)
+    except HoldfastError as error:
+        _give_up(writer, error)
+        raise
+    finally:
+        beat.stop()
+    stage.announce.ended(result)
+    return result
+
+
+def _announce_start(writer: Writer, header: Execution, lease: Lease, by_person: bool) -> None:
+    """Say who works on it from now on; steps tagged `always` of an execution that had ended are due again."""
+    if by_person and header.status in (Status.FAILED, Status.PAUSED, Status.SUSPENDED):
+        writer.append(Kind.EXECUTION_RESUMED, {"from": str(header.status), "by": writer.actor})
+    if header.status == Status.FAILED:
+        _reset_always(writer, header)
+    body = {"owner": lease.owner, "fence": lease.fence}
+    writer.append(Kind.EXECUTION_STARTED, body, change=Change(status=Status.RUNNING, reason="", due_at=0))
+
+
+def _reset_always(writer: Writer, header: Execution) -> None:
+    from holdfast.executions.start import pinned_notebook
+    from holdfast.notebook.compile import compile as compile_notebook
+
+    done = {e.step for e in writer.store.read(header.id, kinds=(Kind.CELL_COMPLETED,))}
+    for step in compile_notebook(pinned_notebook(writer.store, header)).steps:
+        if step.always and step.name in done:
+            writer.append(Kind.STEP_RESET, {"why": "always: the execution goes on after its end"}, step=step.name)
+
+
+def _only_obey(writer: Writer, config: Config, header: Execution, asked: Asked | None) -> Result:
+    from holdfast.engine.ending import Ending
+    from holdfast.engine.plan import Plan, StepState
+    from holdfast.model.manifest import Manifest
+
+    ending = Ending(header.id, None)
+    ending.asked = asked
+    nothing = Manifest(name=header.runbook, digest="")
+    plan = Plan(nothing)
+    plan.states["the rest"] = StepState.PENDING  # none of it was looked at
+    result = ending.result(plan, nothing)
+    write(writer, result)
+    _tidy(writer, config, result)
+    return result
+
+
+def _tidy(writer: Writer, config: Config, result: Result) -> None:
+    """Leave nothing of an ended execution behind: no command that outlived its kernel, no question to people."""
+    if result.status == Status.CANCELLED:
+        end_commands(config.state_dir, result.execution)
+    if result.status in (Status.CANCELLED, Status.SUCCEEDED):
+        withdraw_all(writer.store, result.execution, who=writer.actor, why=f"the execution is {result.status}")
+
+
+def _give_up(writer: Writer, error: HoldfastError) -> None:
+    """The installation stands in the way: say so in the header; a person mends it and resumes."""
+    if isinstance(error, StoreError):
+        return
+    with contextlib.suppress(Exception):
+        change = Change(status=Status.FAILED, reason=str(error), due_at=0)
+        writer.append(Kind.EXECUTION_FAILED, {"reason": str(error), "error": error.to_dict()}, change=change)
+
+
+def _standing_still(store: Store, header: Execution, by_person: bool, changes: bool) -> Result | None:
+    """How it stands, when there is nothing to do: it ended, or a person must act first."""
+    if header.mode != Mode.BATCH:
+        raise OperatorError(
+            "HF253",
+            f"this execution belongs to a person at a {'shell' if header.mode == Mode.SHELL else 'notebook'}, not to the engine",
+            cure=f"holdfast shell --resume {header.id}"
+            if header.mode == Mode.SHELL
+            else "Open its notebook in JupyterLab and run all cells.",
+            execution=header.id,
+        )
+    stays = header.status == Status.CANCELLED or (header.status == Status.SUCCEEDED and not changes)
+    if not by_person:
+        stays = stays or header.status in (Status.FAILED, Status.PAUSED)
+    if stays:
+        return _as_is(store, header)
+    if header.status == Status.SUSPENDED and not changes:
+        prompts = [p.key for p in store.pending(kind="prompt", execution=header.id)]
+        due = header.due_at is not None and header.due_at <= clock.now()
+        if prompts and not due:
+            result = _as_is(store, header)
+            return msgspec.structs.replace(result, prompts=tuple(prompts))
+        if not due and not prompts and header.due_at is not None and not by_person:
+            return _as_is(store, header)
+    return None
+
+
+def _as_is(store: Store, header: Execution) -> Result:
+    ends = store.read(header.id, kinds=(Kind.EXECUTION_SUCCEEDED, Kind.EXECUTION_FAILED, Kind.EXECUTION_SUSPENDED, Kind.EXECUTION_PAUSED))
+    output = ends[-1].data.get("output") if ends else None
+    return Result(execution=header.id, status=header.status, reason=header.reason, output=output, due_at=header.due_at)
+
+
+def require(store: Store, id: str) -> Execution:
+    """The header of ``id``.
+
+    Raises:
+        LookupFailedError: HF601.
+    """
+    header = store.header(id)
+    if header is None:
+        raise LookupFailedError("HF601", f"there is no execution {id!r}", cure="`holdfast list` shows them.")
+    return header
+
+
+def orphans(store: Store) -> list[Execution]:
+    """Running executions whose worker is gone: its lease ran out, or its process on this machine has ended."""
+    now = store.now()
+    running = store.headers(statuses=(Status.RUNNING,), newest_first=False)
+    return [h for h in running if h.mode == Mode.BATCH and unattended(h, now)]
+
+
+def recover(store: Store, config: Config, *, watchers: Sequence[Watcher] = (), label: str = "engine") -> list[Result]:
+    """Continue every execution whose worker is gone, one after the other; those that somebody else takes first are left to them."""
+    results = []
+    for header in orphans(store):
+        try:
+            results.append(execute(store, config, header.id, watchers=watchers, by_person=False, label=label))
+        except OperatorError as error:
+            if error.code != "HF250":
+                raise
+    return results

@@ -1,0 +1,1 @@
+"""Ground floor: clock, faults, plugins, secrets, telemetry. Knows nothing of runbooks."""

@@ -1,0 +1,136 @@
+"""Keeps secrets out of what people read: registered values, and whatever stands under a name that says it is one."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+MASK = "***"
+
+#: Names of headers, parameters, options and keys whose value is a secret. Compared without case, ``-`` and ``_``.
+NAMES = frozenset(
+    "authorization proxyauthorization cookie setcookie xapikey apikey appkey accesskey accesstoken refreshtoken idtoken token authtoken "
+    "xauthtoken xamzsecuritytoken sessiontoken secret clientsecret secretkey secretaccesskey awssecretaccesskey privatekey password passwd "
+    "pwd passphrase credential credentials signature xamzsignature xamzcredential ddapikey ddapplicationkey ddappkey xvaulttoken "
+    "secretstring secretbinary masteruserpassword connectionstring webhookurl".split()
+)
+
+_SHORTEST = 4  # a registered value shorter than this would mask half the text
+
+_WORD = r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|app[_-]?key|access[_-]?key|credentials?|signature)"
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?P<a>\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)"), r"\g<a>" + MASK),  # scheme://user:password@
+    (re.compile(rf"(?i)(?P<a>[?&]{_WORD}=)[^&\s'\"#]+"), r"\g<a>" + MASK),  # ?token=...
+    (re.compile(rf"(?i)(?P<a>--?{_WORD}(?:=|\s+))(?:'[^']*'|\"[^\"]*\"|(?!-)\S+)"), r"\g<a>" + MASK),  # --password x
+    (re.compile(rf"(?i)(?P<a>\b{_WORD}=)(?:'[^']*'|\"[^\"]*\"|[^\s&;'\"]+)"), r"\g<a>" + MASK),  # TOKEN=x command
+    (re.compile(r"(?i)(?P<a>\b(?:authorization|x-[\w-]*(?:token|key)|cookie)\s*:\s*)[^'\"\r\n]+"), r"\g<a>" + MASK),  # -H 'Cookie: x'
+    (re.compile(r"(?i)(?P<a>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}"), r"\g<a>" + MASK),
+)
+_HINT = re.compile(r"(?i)://|token|secret|passw|passphrase|key|credential|signature|authorization|cookie|bearer|basic")
+
+
+class Redactor:
+    """Replaces secrets by ``***`` in texts and in nested JSON-like values. Thread-safe.
+
+    Args:
+        values: secrets known from the start.
+    """
+
+    def __init__(self, values: tuple[str, ...] = ()) -> None:
+        self._lock = threading.Lock()
+        self._values: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+        self._hide: re.Pattern[str] | None = None
+        self._hidden: dict[str, str] = {}  # stand-in -> value
+        self.has_values = False
+        for value in values:
+            self.register(value)
+
+    def register(self, value: str) -> None:
+        """Mask ``value`` in texts, and hide it in values, wherever it turns up from now on. Must be done in every process that is to get
+        it back. Values of less than 4 characters are not masked."""
+        if len(value) >= _SHORTEST:
+            with self._lock:
+                self._hidden = {**self._hidden, _stand_in(value): value}
+                self._hide = _any_of(self._hidden.values())
+                self.has_values = True
+            self.mask(value)
+
+    def mask(self, value: str) -> None:
+        """Mask ``value`` in texts for people only."""
+        if len(value) >= _SHORTEST:
+            with self._lock:
+                self._values |= {value}
+                self._pattern = _any_of(self._values)
+
+    def redact(self, value: Any) -> Any:
+        """A copy of ``value`` without secrets; ``value`` itself where there are none to be found (numbers, None)."""
+        if type(value) is str:
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {name: MASK if _is_secret(name) and item is not None else self.redact(item) for name, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._pair(item) for item in value]
+        if isinstance(value, str):
+            return self.text(str(value))
+        return value
+
+    def text(self, text: str) -> str:
+        """``text`` without secrets."""
+        if self._pattern is not None:
+            text = self._pattern.sub(MASK, text)
+        if _HINT.search(text) is not None:
+            for pattern, replacement in _PATTERNS:
+                text = pattern.sub(replacement, text)
+        return text
+
+    def hide(self, value: Any) -> Any:
+        """``value`` (JSON types) with registered secrets replaced by stand-ins from which :meth:`reveal` gets them back."""
+        pattern = self._hide
+        return value if pattern is None else _map_texts(value, lambda text: pattern.sub(lambda m: _stand_in(m.group()), text))
+
+    def reveal(self, value: Any) -> Any:
+        """The opposite of :meth:`hide`, as far as the secrets are registered in this process too."""
+        hidden = self._hidden
+        return _map_texts(value, lambda text: _STAND_IN.sub(lambda m: hidden.get(m.group(), m.group()), text) if _OPEN in text else text)
+
+    def _pair(self, item: Any) -> Any:
+        """Headers come as pairs too."""
+        if isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str) and _is_secret(item[0]):
+            return [item[0], MASK]
+        return self.redact(item)
+
+
+_OPEN = "\u27e6secret:"
+_STAND_IN = re.compile(_OPEN + "[0-9a-f]{16}\u27e7")
+
+
+@functools.lru_cache(maxsize=1024)
+def _stand_in(value: str) -> str:
+    """Names a secret without telling it: 64 bits of a slow digest, the same in every process."""
+    digest = hashlib.pbkdf2_hmac("sha256", value.encode("utf-8", "surrogatepass"), b"holdfast secret", 20_000, 8)
+    return f"{_OPEN}{digest.hex()}\u27e7"
+
+
+def _any_of(values: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted(values, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)))
+
+
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    kind = type(value)
+    if kind is str:
+        return change(value)
+    if kind is list:
+        return [_map_texts(item, change) for item in value]
+    if kind is dict:
+        return {change(k) if type(k) is str else k: _map_texts(v, change) for k, v in value.items()}
+    return value
+
+
+def _is_secret(name: Any) -> bool:
+    return isinstance(name, str) and name.lower().replace("-", "").replace("_", "") in NAMES

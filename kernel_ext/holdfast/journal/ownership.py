@@ -1,0 +1,78 @@
+"""Who a worker is, and taking an execution over from one that is gone."""
+
+from __future__ import annotations
+
+import os
+
+from holdfast.errors import OperatorError
+from holdfast.foundation import clock, process
+from holdfast.journal.store import Store
+from holdfast.model.execution import Execution
+from holdfast.model.lease import Lease, Owner
+
+
+def this_process(label: str) -> Owner:
+    """This process as an owner. ``label`` tells people what it is: ``engine``, ``lab``, ``dagster`` ..."""
+    pid = os.getpid()
+    return Owner(host=process.host(), boot=process.boot_id(), pid=pid, started=process.start_time(pid) or "?", label=label)
+
+
+def parse(text: str) -> Owner | None:
+    """The owner whose :attr:`Owner.text` this is; None when it is none."""
+    label, at, rest = text.partition("@")
+    place, _, tail = rest.partition("/")
+    started, slash, boot = tail.partition("/")
+    host, colon, pid = place.rpartition(":")
+    if not (at and slash and colon and pid.isdigit()):
+        return None
+    return Owner(host=host, boot=boot, pid=int(pid), started=started, label=label)
+
+
+def gone(text: str) -> bool:
+    """Whether the owner was a process of this machine, in this boot, that no longer exists. False when that cannot be told from here."""
+    owner = parse(text)
+    if owner is None or owner.host != process.host() or owner.boot != process.boot_id() or owner.boot == "unknown":
+        return False
+    return not process.alive(owner.pid, owner.started)
+
+
+def unattended(header: Execution, now: float) -> bool:
+    """Whether nobody works on the execution: no lease, one that ran out by ``now`` (the store's clock), or its holder's process is gone."""
+    if header.owner is None or header.lease_until is None or header.lease_until <= now:
+        return True
+    return gone(header.owner)
+
+
+def take(store: Store, execution: str, owner: Owner, ttl: float) -> Lease:
+    """Claim the lease of ``execution``: free, run out, or held by a process of this machine that is gone.
+
+    Args:
+        ttl: seconds until it must be renewed.
+
+    Raises:
+        OperatorError: HF250, somebody else holds it; ``where`` says who and until when.
+    """
+    lease = store.claim(execution, owner, ttl)
+    if lease is not None:
+        return lease
+    header = store.header(execution)
+    holder = header.owner if header else None
+    if holder and gone(holder):
+        lease = store.claim(execution, owner, ttl, dead=holder)
+        if lease is not None:
+            return lease
+        header = store.header(execution)
+    raise held(execution, header.owner if header else None, header.lease_until if header else None)
+
+
+def held(execution: str, owner: str | None, until: float | None) -> OperatorError:
+    """The error that says who has the execution now."""
+    who = parse(owner) if owner else None
+    name = f"{who.label} on {who.host}, process {who.pid}" if who else owner or "another worker"
+    ends = f" until {clock.iso(until)} unless renewed" if until else ""
+    return OperatorError(
+        "HF250",
+        f"another worker has this execution: {name}{ends}",
+        cure="Wait for it, pause or cancel the execution, or end that worker; its lease then runs out by itself.",
+        execution=execution,
+    )

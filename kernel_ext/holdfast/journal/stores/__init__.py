@@ -1,0 +1,1 @@
+"""Where journals live: SQLite (embedded, the default) and PostgreSQL. Open one with ``holdfast.journal.open_store``."""

@@ -1,0 +1,55 @@
+"""The one choke point of everything a kernel publishes: ``Session.send``. Streams, displays, results, errors and widgets' comms of
+every thread pass it with the header of the request that they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_client.session import Session
+
+from holdfast.kernel.outputs import OUTPUT_TYPES, OutputLog
+
+
+class TapSession(Session):
+    """A session that lets one :class:`OutputLog` listen, and can hold back what a cell publishes while it is replayed."""
+
+    _holdfast_log: OutputLog | None = None
+    _holdfast_muted: str | None = None  # the id of the request whose outputs are held back
+
+    def send(self, stream: Any, msg_or_type: Any, content: Any = None, parent: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Send as ever; outputs of the request listened to are logged, those of a muted one are dropped."""
+        log, muted = self._holdfast_log, self._holdfast_muted
+        if log is None and muted is None:
+            return super().send(stream, msg_or_type, content, parent, *args, **kwargs)
+        if not isinstance(msg_or_type, dict):
+            if msg_or_type not in OUTPUT_TYPES:
+                return super().send(stream, msg_or_type, content, parent, *args, **kwargs)
+            kwargs, args = self._named(args, kwargs), ()
+            header, metadata = kwargs.pop("header", None), kwargs.pop("metadata", None)
+            msg_or_type = self.msg(msg_or_type, content=content, parent=parent, header=header, metadata=metadata)
+            content = parent = None
+        message = msg_or_type
+        kind, request = message["header"]["msg_type"], (message.get("parent_header") or {}).get("msg_id")
+        if kind in OUTPUT_TYPES and request is not None:
+            if request == muted:
+                return message
+            if log is not None and request == log.message_id:
+                buffers = kwargs.get("buffers") or (args[1] if len(args) > 1 else None) or message.get("buffers") or ()
+                log.add(kind, message["content"], message.get("metadata") or {}, buffers)
+        return super().send(stream, message, content, parent, *args, **kwargs)
+
+    @staticmethod
+    def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return dict(zip(("ident", "buffers", "track", "header", "metadata"), args, strict=False)) | kwargs
+
+
+def listen(session: Session, log: OutputLog | None) -> None:
+    """Let ``log`` take what ``session`` publishes; None ends it. A session that is no tap (an embedded kernel) is left alone."""
+    if isinstance(session, TapSession):
+        session._holdfast_log = log
+
+
+def mute(session: Session, request: str | None) -> None:
+    """Hold back the outputs of one request; None lets them through again."""
+    if isinstance(session, TapSession):
+        session._holdfast_muted = request

@@ -1,0 +1,32 @@
+"""Call: one journaled effect on, or reading of, the outside."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """What repeating a call would do."""
+
+    READ = "read"  # nothing
+    IDEMPOTENT = "idempotent"  # nothing more than once: a token goes with it, or it names its result
+    WRITE = "write"  # again
+
+
+class CallState(StrEnum):
+    """``started -> succeeded | failed | unknown``."""
+
+    STARTED = "started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Verdict(StrEnum):
+    """A person's (or a probe's) word on a call that may or may not have happened, or whose retries are exhausted."""
+
+    HAPPENED = "happened"  # it did; the value given, if any, is its result
+    RUN = "run"  # it did not: run it (again)
+    SKIP = "skip"  # go on without it
+    ABORT = "abort"  # end the execution
+    USE = "use"  # nondeterminism only: take the recorded result

@@ -1,0 +1,79 @@
+"""Execution: one journey of one runbook to its end, across kernels, crashes and Dagster runs."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+#: What a new id ends in: easily read, told apart and typed.
+_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+
+
+class Status(StrEnum):
+    """``queued -> running <-> suspended``, ``running <-> paused``, then one of the three ends."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUSPENDED = "suspended"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the execution has come to its end (a failed one may still be resumed by a person)."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+class Mode(StrEnum):
+    """Who drives the cells."""
+
+    BATCH = "batch"  # the engine: command line, papermill, Dagster
+    INTERACTIVE = "interactive"  # a person in JupyterLab or Notebook
+    SHELL = "shell"  # a person at `holdfast shell`; cells have no notebook
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """The header of an execution: what lists show and what claims check. The journal keeps it in step with the entries."""
+
+    id: str
+    runbook: str  # the notebook's name without folder and ending
+    path: str | None = None  # where the notebook lay, absolute; None for a shell
+    notebook: bytes | None = None  # digest of the pinned notebook text (a blob)
+    parameters: dict[str, Any] = {}  # as given, JSON types, secrets already redacted
+    mode: Mode = Mode.BATCH
+    status: Status = Status.QUEUED
+    reason: str = ""  # why it is suspended, paused, failed or cancelled
+    created_at: float = 0.0  # seconds since the epoch
+    updated_at: float = 0.0
+    started_by: str = ""
+    parent: str | None = None  # the execution that started this one
+    forked_from: str | None = None  # `holdfast rerun --from`
+    key: str | None = None  # idempotency key of the start, unique in the journal
+    due_at: float | None = None  # when a suspended execution should be continued at the latest
+    fence: int = 0  # the highest fence ever given out
+    owner: str | None = None  # see model.lease.Owner.text; None when nobody holds it
+    lease_until: float | None = None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What an append alters in the header, in the same transaction. ``None`` leaves a field as it is; ``due_at`` 0 clears it."""
+
+    status: Status | None = None
+    reason: str | None = None
+    due_at: float | None = None
+    notebook: bytes | None = None
+    path: str | None = None
+
+
+def new_id(at: float) -> str:
+    """An id for an execution that starts ``at`` (seconds since the epoch): ``YYYYMMDD-HHMMSS-xxxxxx``, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d-%H%M%S-") + "".join(secrets.choice(_LETTERS) for _ in range(6))

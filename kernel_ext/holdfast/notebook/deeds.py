@@ -1,0 +1,167 @@
+"""What code does to the outside, as far as can be seen: deeds that destroy, gates that ask a person first."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from holdfast.model.call import Effect
+from holdfast.notebook.book import Page, ShellLine
+from holdfast.notebook.commands import classify
+
+GATES = frozenset({"confirm", "ask", "form", "approve", "input"})
+_DESTROYING_METHOD = re.compile(
+    r"(delete|terminate|destroy|purge|deregister|batch_delete|force_delete)_\w+|drop_(table|database|collection|index)|rmtree|reboot_\w+"
+)
+_DESTROYING_COMMAND = re.compile(
+    r"""(?x)
+    \brm\s+(-\w+\s+)*-\w*[rR] | \brm\s+-\w*f | \bmkfs | \bdd\s.*\bof= | \bshred\b | \bwipefs\b | \btruncate\s+-s
+    | \b(kubectl|oc)\s(?:(?![;&|]).)*?\b(delete|drain)\b | \baws\s(?:(?![;&|]).)*?\s(delete|terminate|deregister|purge|remove|batch-delete)-
+    | \baws\s(?:(?![;&|]).)*?\bs3\s+(rb|rm)\b | \bgcloud\s(?:(?![;&|]).)*?\bdelete\b | \baz\s(?:(?![;&|]).)*?\bdelete\b
+    | \bdoctl\s.*?\bdelete\b
+    | \b(terraform|tofu|pulumi)\s(?:(?![;&|]).)*?\bdestroy\b | \bhelm\s(?:(?![;&|]).)*?\b(uninstall|delete)\b | \bec2\s+(delete|terminate)-
+    | \b(docker|podman)\s+(rm|rmi|kill|\w+\s+(rm|prune))\b | \bdropdb\b | \b(drop\s+(table|database|schema)|truncate\s+table)\b
+    | \bdelete\s+from\b | \bflush(all|db)\b | \bgit\s+push\s.*(--force|-f\b) | \bgit\s+reset\s+--hard
+    | \b(shutdown|reboot|poweroff|halt)\b(?!\S*\.) | \blvremove\b | \bvgremove\b | \bzfs\s+destroy\b | \bzpool\s+destroy\b
+    """,
+    re.IGNORECASE,
+)
+_DRY = re.compile(r"--dry-run(?!=none)|--dryrun|\s-n\s.*--dry|--diff-only")
+_SQL = re.compile(r"\s*(delete\s+from|drop\s+(table|database|schema|index)|truncate)\b", re.IGNORECASE)
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that destroys."""
+
+    text: str  # for people
+    line: int
+    column: int = 1
+    function: str | None = None  # the module-level function it stands in
+
+
+def called(node: ast.AST) -> str | None:
+    """The last name of what a call calls: ``confirm`` for ``hf.confirm(...)``."""
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else None
+
+
+def is_gate(node: ast.AST) -> bool:
+    """Whether a node asks a person."""
+    if not isinstance(node, ast.Call) or called(node) not in GATES:
+        return False
+    return not (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call))
+
+
+def destroying_commands(shell: ShellLine) -> Iterator[tuple[str, int]]:
+    """The parts of shell text that destroy: (text, line of the cell)."""
+    for number, line in enumerate(shell.text.split("\n")):
+        bare = re.sub(r"(^|\s)#.*", "", line)
+        match = _DESTROYING_COMMAND.search(bare)
+        if (
+            match
+            and not _DRY.search(bare)
+            and classify(bare) is Effect.WRITE
+            and not re.match(r"\s*(echo|printf|grep|git\s+log)\b[^|;&]*$", bare)
+        ):
+            yield bare.strip(), shell.line + number
+
+
+def destroys(node: ast.AST) -> str | None:
+    """What a call destroys, for people; None when it does not."""
+    if not isinstance(node, ast.Call):
+        return None
+    if any(
+        k.arg in ("DryRun", "dry_run") and isinstance(k.value, ast.Constant) and k.value.value not in (False, None) for k in node.keywords
+    ):
+        return None
+    if isinstance(node.func, ast.Attribute):
+        name = node.func.attr
+        root = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+        if _DESTROYING_METHOD.fullmatch(name):
+            return f"{ast.unparse(node.func)}(...)"
+        if name == "delete" and (root in ("requests", "httpx", "session", "http", "client") or _url(node)):
+            return f"{ast.unparse(node.func)}(...)"
+        if name in ("request", "execute") and node.args:
+            first = node.args[0]
+            text = first.value if isinstance(first, ast.Constant) else None
+            if isinstance(text, str) and ((name == "request" and text.upper() == "DELETE") or _SQL.match(text)):
+                return f"{ast.unparse(node.func)}({text[:30]!r} ...)"
+    words = command_words(node)
+    if words is not None and _DESTROYING_COMMAND.search(words) and not _DRY.search(words) and classify(words) is Effect.WRITE:
+        return words[:60]
+    return None
+
+
+def _url(node: ast.Call) -> bool:
+    first = node.args[0] if node.args else None
+    text = first.value if isinstance(first, ast.Constant) else None
+    if isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
+        text = first.values[0].value
+    return isinstance(text, str) and text.startswith(("http://", "https://"))
+
+
+def command_words(node: ast.Call) -> str | None:
+    """The command line of ``subprocess.run([...])``, ``os.system('...')`` and kin, as far as it is literal."""
+    name = ast.unparse(node.func) if isinstance(node.func, (ast.Attribute, ast.Name)) else ""
+    if (
+        name not in ("os.system", "os.popen")
+        and name.rpartition(".")[2] not in ("check_call", "check_output", "Popen")
+        and name != "subprocess.run"
+    ):
+        return None
+    first = node.args[0] if node.args else None
+    if isinstance(first, (ast.List, ast.Tuple)):
+        return " ".join(e.value if isinstance(e, ast.Constant) and isinstance(e.value, str) else "X" for e in first.elts)
+    if isinstance(first, ast.Constant) and isinstance(first.value, str):
+        return first.value
+    if isinstance(first, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else "X" for v in first.values)
+    return None
+
+
+def deeds_of(page: Page) -> list[Deed]:
+    """Everything in a cell that destroys, with the function it stands in."""
+    found: list[Deed] = []
+    for statement in page.tree.body if page.tree is not None else ():
+        function = statement.name if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) else None
+        for node in ast.walk(statement):
+            text = destroys(node)
+            if text is not None and isinstance(node, ast.Call):
+                found.append(Deed(text=text, line=node.lineno, column=node.col_offset + 1, function=function))
+        for shell in page.shells:
+            if any(shell.node is n for n in ast.walk(statement)):
+                found += [Deed(text=t, line=line, function=function) for t, line in destroying_commands(shell)]
+    if page.tree is not None and not found:
+        found += [Deed(text=t, line=line) for s in page.shells if s.syntax.startswith("%%") for t, line in destroying_commands(s)]
+    return found
+
+
+def acts(body: list[ast.stmt], page: Page) -> str | None:
+    """What a block does that destroys or changes something outside; None when it only tells, raises or returns."""
+    for statement in body:
+        for node in ast.walk(statement):
+            text = destroys(node)
+            if text is not None:
+                return text
+            for shell in page.shells:
+                if shell.node is node and classify(shell.text) is not Effect.READ:
+                    return shell.text.strip().split("\n")[0][:60]
+    return None
+
+
+def only_aborts(body: list[ast.stmt]) -> bool:
+    """Whether a block does no more than tell and end: ``raise``, ``return``, ``print(...)``, ``sys.exit()``."""
+    telling = {"print", "display", "exit", "quit", "log", "info", "warning", "error", "debug"}
+    for statement in body:
+        if isinstance(statement, (ast.Raise, ast.Return, ast.Pass, ast.Break, ast.Continue)):
+            continue
+        if isinstance(statement, ast.Expr) and (isinstance(statement.value, ast.Constant) or called(statement.value) in telling):
+            continue
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Questions to people: opening, listing, answering. Carrying them to a person is a channel's work."""

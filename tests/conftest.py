@@ -1,0 +1,81 @@
+"""Fixtures that every suite may use."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.testing.postgres import PostgresServer, find_binaries
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole session. A test that stops or kills it takes a server of its own instead."""
+    if find_binaries() is None:
+        pytest.skip("PostgreSQL 15 or newer is not installed")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a fresh, empty database."""
+    url = postgres_server.create_database()
+    yield url
+    postgres_server.drop_database(url)
+
+
+# ---- the same everywhere: no settings of the person who runs the tests, and marks by folder ----
+
+for _name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
+    del os.environ[_name]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """A build that was started in the background ignores SIGINT and SIGQUIT, and hands that down to every process the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folders = {"crash": pytest.mark.crash, "browser": pytest.mark.browser}
+    for item in items:
+        for folder, mark in folders.items():
+            if item.path.is_relative_to(Path(__file__).parent / folder):
+                item.add_marker(mark)
+
+
+# ---- skips: a test that did not run proves nothing ----
+
+_ALLOWED = Path(__file__).parent / "skips.txt"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail when a test was skipped that tests/skips.txt does not allow")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if config.getoption("--no-skips"):
+        for one in _unexpected_skips(terminalreporter):
+            terminalreporter.write_line(f"SKIPPED WITHOUT LEAVE {one}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and session.config.getoption("--no-skips"):
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if _unexpected_skips(reporter):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _unexpected_skips(reporter: Any) -> list[str]:
+    lines = [line.partition("#")[0].strip() for line in _ALLOWED.read_text().splitlines()]
+    allowed = [line for line in lines if line]
+    skipped = [report.nodeid for report in reporter.stats.get("skipped", [])]
+    return sorted({node for node in skipped if not any(fnmatch(node, pattern) for pattern in allowed)})

@@ -1,0 +1,63 @@
+"""What ``holdfast_dagster.internals`` takes for granted of Dagster, checked against the Dagster that is installed."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+dg = pytest.importorskip("dagster")
+
+from dagster._core.events import DagsterEvent, DagsterEventType  # noqa: E402
+from dagster._core.execution.context.system import StepExecutionContext  # noqa: E402
+from dagster._core.execution.plan.active import ActiveExecution  # noqa: E402
+from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step  # noqa: E402
+from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRunStatus  # noqa: E402
+
+from holdfast_dagster import internals  # noqa: E402
+
+
+def test_suspended_is_a_status_that_is_under_way_holds_no_slot_and_may_be_resumed() -> None:
+    from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+    from dagster._daemon.run_coordinator import queued_run_coordinator_daemon as daemon
+
+    assert DagsterRunStatus.SUSPENDED in IN_PROGRESS_RUN_STATUSES
+    assert DagsterRunStatus.SUSPENDED not in FINISHED_STATUSES
+    assert DagsterRunStatus.SUSPENDED in NOT_FINISHED_STATUSES
+    assert "SUSPENDED" not in inspect.getsource(daemon)
+
+
+def test_events_move_a_run_to_suspended_and_back() -> None:
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(nothing)
+        for kind, status in (
+            (DagsterEventType.RUN_START, "STARTED"),
+            (DagsterEventType.RUN_SUSPENDED, "SUSPENDED"),
+        ):
+            event = DagsterEvent(event_type_value=kind.value, job_name="nothing", message="x")
+            instance.report_dagster_event(event, run_id=run.run_id)
+            assert instance.get_run_by_id(run.run_id).status.value == status
+        internals.mark_resumed(instance, instance.get_run_by_id(run.run_id), "x")
+        assert instance.get_run_by_id(run.run_id).status.value == "STARTED"
+
+
+def test_what_the_executor_reaches_into_is_there() -> None:
+    assert {"_waiting_to_retry", "_executable", "_pending_retry", "_in_flight"} <= set(_assigned(ActiveExecution))
+    assert "_step_launcher" in _assigned(StepExecutionContext)
+    assert "step_launcher" in inspect.getsource(dagster_event_sequence_for_step)
+    source = inspect.getsource(ActiveExecution.__exit__)
+    assert "DagsterExecutionInterruptedError" in source and "_interrupted" in source
+
+
+def test_an_instance_without_monitoring_says_why_it_cannot_suspend() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert "cannot resume runs" in (internals.why_not_native(instance) or "")
+
+
+def _assigned(kind: type) -> list[str]:
+    source = inspect.getsource(kind.__init__)  # type: ignore[misc]
+    return [word.split(":")[0].split(" ")[0].removeprefix("self.") for word in source.split() if word.startswith("self._")]

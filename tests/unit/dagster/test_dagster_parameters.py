@@ -1,0 +1,113 @@
+"""Parameters as run configuration: what the launchpad shows and refuses, and what arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from holdfast.errors import AuthorError
+from holdfast_dagster.config_schema import given_parameters, run_config
+from holdfast_dagster.runbook import load
+
+PARAMETERS = """host: str  # which host
+percent: float = 80  # when to act
+count: int = 3
+level: Literal["low", "high"] = "low"
+size: Literal[1, 2] = 1
+hosts: list[str] = []
+limits: dict[str, int] = {}
+ticket: str | None = None
+dry_run: bool = True
+since = make_it()
+free = None"""
+SCHEMA = {"percent": {"minimum": 0, "maximum": 100}, "host": {"pattern": "^[a-z]+$"}}
+
+
+@pytest.fixture
+def path(write: Callable[..., Path]) -> Path:
+    return write("book", ("parameters", PARAMETERS), ("step:a", "1"), parameters=SCHEMA)
+
+
+@pytest.fixture
+def job(path: Path, build: Callable[..., dg.Definitions]) -> dg.JobDefinition:
+    return build().resolve_job_def("book")
+
+
+def test_the_launchpad_knows_types_defaults_and_descriptions(job: dg.JobDefinition) -> None:
+    fields: Any = job.config_mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert list(fields) == ["host", "percent", "count", "level", "size", "hosts", "limits", "ticket", "dry_run", "since", "free"]
+    assert fields["host"].is_required
+    assert fields["host"].description == "which host · must match ^[a-z]+$"
+    assert "at least 0, at most 100" in fields["percent"].description
+    assert (fields["percent"].default_value, fields["count"].default_value, fields["level"].default_value) == (80.0, 3, "low")
+    assert [v.config_value for v in fields["level"].config_type.enum_values] == ["low", "high"]
+    assert fields["dry_run"].default_value is True
+    assert not fields["since"].is_required
+    assert not fields["since"].default_provided
+    assert "make_it()" in fields["since"].description
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({}, 'Missing required config entry "host"'),
+        ({"host": "a", "hots": 1}, 'Received unexpected config entry "hots"'),
+        ({"host": "a", "count": "many"}, 'Value "many"'),
+        ({"host": "a", "count": 1.5}, "1.5"),
+        ({"host": "a", "level": "mid"}, "not in enum type"),
+        ({"host": "a", "hosts": [1]}, "root:hosts[0]"),
+        ({"host": "a", "dry_run": "maybe"}, "root:dry_run"),
+    ],
+)
+def test_the_launchpad_refuses(wrong: dict[str, Any], says: str, job: dg.JobDefinition) -> None:
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
+        dg.validate_run_config(job, wrong)
+    assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(("wrong", "says"), [({"host": "A1"}, "does not match"), ({"host": "a", "percent": 101}, "maximum of 100")])
+def test_what_types_cannot_say_is_refused_before_a_run_is_created(wrong: dict[str, Any], says: str, job: dg.JobDefinition) -> None:
+    with pytest.raises(dg.DagsterConfigMappingFunctionError) as refused:
+        dg.validate_run_config(job, wrong)
+    assert "HF103" in str(refused.value.__cause__)
+    assert says in str(refused.value.__cause__)
+
+
+def test_values_arrive_with_their_types(path: Path, job: dg.JobDefinition) -> None:
+    wanted = {"host": "a", "percent": 70, "size": 2, "level": "high", "hosts": ["x"], "limits": {"y": 1}, "ticket": None, "free": [1]}
+    config = run_config(load(path), wanted)
+    assert dg.validate_run_config(job, config)
+    assert given_parameters(load(path), config) == wanted
+    assert given_parameters(load(path), {"host": "a"}) == {"host": "a"}, "defaults are the notebook's own business"
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_parameters_of_assets_arrive_from_both_jobs(
+    partitioned: bool, write: Callable[..., Path], build: Callable[..., dg.Definitions]
+) -> None:
+    more = {"partitions": {"type": "static", "values": ["eu", "us"], "parameter": "region"}} if partitioned else {}
+    path = write("book", ("parameters", 'region: str = "eu"\nn: int = 1'), ("asset:raw", "1"), **more)
+    runbook, job = load(path), build().resolve_job_def("book")
+    config = run_config(runbook, {"n": 2})
+    assert dg.validate_run_config(job, config)
+    assert given_parameters(runbook, config) == {"n": 2}
+    by_hand = {"ops": {"book__steps": {"config": {"n": 2}}}}
+    assert dg.validate_run_config(build().resolve_implicit_global_asset_job_def(), by_hand)
+    assert given_parameters(runbook, by_hand) == {"n": 2}
+    assert given_parameters(runbook, {}) == {}
+
+
+def test_a_partition_is_a_parameter(write: Callable[..., Path], build: Callable[..., dg.Definitions]) -> None:
+    slices = {"type": "daily", "start": "2026-01-01", "parameter": "day"}
+    runbook = load(write("book", ("parameters", "day: str\nn: int = 1"), ("step:a", "1"), partitions=slices))
+    job = build().resolve_job_def("book")
+    assert job.partitions_def == dg.DailyPartitionsDefinition("2026-01-01")
+    assert dg.validate_run_config(job, {}), "the key gives what is required"
+    assert given_parameters(runbook, {}, "2026-02-03") == {"day": "2026-02-03"}
+    assert given_parameters(runbook, run_config(runbook, {"n": 5}), "2026-02-03") == {"day": "2026-02-03", "n": 5}
+    with pytest.raises(AuthorError, match="HF103"):
+        given_parameters(runbook, {})
