@@ -23,7 +23,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from holdfast.config import Config
-from holdfast_dagster.instance import set_up
+from holdfast_dagster.instance import is_warm, set_up
+from holdfast_dagster.warm import Warm
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -149,14 +150,20 @@ def main() -> int:
     base = ROOT if options.folder.is_relative_to(ROOT) else options.folder
     environment = {"DAGSTER_HOME": str(base / ".holdfast" / "dagster"), "DAGSTER_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
     environment |= Config.load(folder=base).process_environment()
-    set_up(Path(environment["DAGSTER_HOME"]))
+    home = Path(environment["DAGSTER_HOME"])
+    set_up(home)
     signal.signal(signal.SIGTERM, interrupt)
+    warm = Warm(home)
     try:
+        if is_warm(home):  # before the first run asks for it; were it to die, the next run would start it again
+            warm.start(environment)
         with started(wanted, environment) as children:
             return watch(wanted, children)
     except KeyboardInterrupt:
         say("up", "ended")
         return 0
+    finally:
+        warm.stop()
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from typing import Any, Self, TypeAlias
 
 import dagster as dg
 import msgspec
+from dagster._core.code_pointer import CustomPointer
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
-from dagster._serdes import ConfigurableClass, ConfigurableClassData
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
 
 from holdfast.client import Client
 from holdfast.config import Config
@@ -25,6 +26,7 @@ from holdfast.errors import HoldfastError
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of
 from holdfast_dagster.sessions import worker_label
+from holdfast_dagster.warm import Forked, Request, Warm
 
 Run: TypeAlias = dg.DagsterRun
 
@@ -41,11 +43,14 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     The launcher may run in the daemon, the webserver or any other process that holds the instance. Workers inherit its environment, with
     Holdfast's settings as that process has settled them; ``env`` (``NAME=value``, or ``NAME`` to copy) says what they get instead.
+
+    With ``warm: true`` workers are forked from a process that has imported everything already (:mod:`holdfast_dagster.warm_server`). It is
+    started with the first run; as long as it is not ready, or whenever it cannot serve, a worker is started the usual way.
     """
 
-    def __init__(self, inst_data: ConfigurableClassData | None = None, env: list[str] | None = None) -> None:
+    def __init__(self, inst_data: ConfigurableClassData | None = None, env: list[str] | None = None, warm: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._inst_data, self._env = inst_data, env
+        self._inst_data, self._env, self._warm = inst_data, env, warm
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -56,12 +61,15 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
     @classmethod
     def config_type(cls) -> Any:
         """What ``dagster.yaml`` may say."""
-        return {"env": dg.Field(dg.Noneable([str]), is_required=False, default_value=None)}
+        return {
+            "env": dg.Field(dg.Noneable([str]), is_required=False, default_value=None),
+            "warm": dg.Field(bool, is_required=False, default_value=False),
+        }
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData, config_value: Mapping[str, Any]) -> Self:
         """Made by the instance."""
-        return cls(inst_data=inst_data, env=config_value.get("env"))
+        return cls(inst_data=inst_data, env=config_value.get("env"), warm=config_value.get("warm", False))
 
     # ---- starting
 
@@ -88,12 +96,43 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             if origin is None:
                 raise dg.DagsterInvariantViolationError(f"Run {run.run_id} does not say where its code is")
             given = arguments(job_origin=origin, run_id=run.run_id, instance_ref=self._instance.get_ref()).get_command_args()
+            given = given[given.index("api") :]
             # by module: the console script need not be on the path
-            command = [origin.executable_path or sys.executable, "-m", "dagster", *given[given.index("api") :]]
-            process = self._spawn(run.run_id, command)
-            started = identity.identity(process.pid, worker_label(run.run_id)) or f"process {process.pid}, which has ended already"
+            executable = origin.executable_path or sys.executable
+            warm = self._forked(run, executable, given) if self._warm else "it is off"
+            if isinstance(warm, str):
+                pid, begin = self._spawn(run.run_id, [executable, "-m", "dagster", *given]).pid, _nothing
+            else:
+                pid, begin = warm.pid, warm.go
+            started = identity.identity(pid, worker_label(run.run_id)) or f"process {pid}, which has ended already"
             self._instance.add_run_tags(run.run_id, {names.WORKER: started})
-        self._instance.report_engine_event(f"Started {started}", run, cls=type(self))
+            try:
+                begin()
+            except OSError:  # killed before it could begin: no effect, and none will come
+                process = self._spawn(run.run_id, [executable, "-m", "dagster", *given])
+                started = identity.identity(process.pid, worker_label(run.run_id)) or started
+                self._instance.add_run_tags(run.run_id, {names.WORKER: started})
+        self._instance.report_engine_event(f"Started {started}" + ("" if isinstance(warm, str) else ", warm"), run, cls=type(self))
+
+    def _forked(self, run: Run, executable: str, arguments: list[str]) -> Forked | str:
+        """A worker from the warm server, or why there is none; the server is started where there is none."""
+        warm, environment = Warm(Path(self._instance.root_directory)), self._environment()
+        origin = run.job_code_origin
+        ours = origin is not None and isinstance(origin.repository_origin.code_pointer, CustomPointer)
+        request = Request(
+            arguments=arguments,
+            code=serialize_value(origin),
+            keeps=not ours,  # of a single notebook: loaded in no time
+            environment=environment,
+            folder=str(Path.cwd()),
+            log=str(self._folder / f"{run.run_id}.log"),
+        )
+        forked = warm.fork(request, executable)
+        if isinstance(forked, str):
+            server = warm.start(environment, executable=executable)
+            if server is not None:
+                self._children.append(server)
+        return forked
 
     def _spawn(self, run_id: str, command: list[str]) -> subprocess.Popen[bytes]:
         self._children = [child for child in self._children if child.poll() is None]  # those that have ended are no zombies any more
@@ -178,6 +217,10 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         if again is not None and not again.is_finished:
             self._instance.report_run_canceled(again, "Cancelled while no worker was running")
         return True
+
+
+def _nothing() -> None:
+    """A worker that was started the usual way has begun already."""
 
 
 def worker_of(run: Run) -> str | None:

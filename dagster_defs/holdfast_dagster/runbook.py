@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -123,10 +124,12 @@ def named(path: Path, prefix: str = "") -> Iterator[tuple[Path, str]]:
     if path.is_file() or path.suffix == ".ipynb":
         yield path, dagster_name(prefix + path.stem)
         return
-    for place in sorted(path.rglob("*.ipynb")):
-        inner = place.relative_to(path)
-        if not any(part.startswith(".") or part in _SKIPPED for part in inner.parts):
-            yield place, dagster_name(prefix + "__".join(inner.with_suffix("").parts))
+    found = []
+    for folder, inside, files in os.walk(path):
+        inside[:] = [name for name in inside if not name.startswith(".") and name not in _SKIPPED]
+        found += [Path(folder, name) for name in files if name.endswith(".ipynb") and not name.startswith(".")]
+    for place in sorted(found):
+        yield place, dagster_name(prefix + "__".join(place.relative_to(path).with_suffix("").parts))
 
 
 def dagster_name(text: str) -> str:

@@ -5,6 +5,7 @@ It only writes files and starts processes; what imports Dagster is the test, and
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,12 +13,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from holdfast.engine import identity
 from holdfast.foundation import clock
 from holdfast.testing.sandbox import Sandbox
 
 _YAML = """\
 telemetry: {enabled: false}
-run_launcher: {module: holdfast_dagster.launcher, class: HoldfastRunLauncher}
+run_launcher: {module: holdfast_dagster.launcher, class: HoldfastRunLauncher, config: {warm: WARM}}
 run_monitoring: {enabled: true, poll_interval_seconds: 1, max_resume_run_attempts: 100000, free_slots_after_run_end_seconds: 60}
 run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator, config: {dequeue_interval_seconds: 1}}
 """
@@ -74,14 +76,15 @@ class DagsterHome(Sandbox):
     Args:
         folder: an empty one.
         native: with Holdfast's launcher and run monitoring; else the instance is as Dagster makes it.
+        warm: that launcher forks its workers from a warm server.
         environment: further environment variables.
     """
 
-    def __init__(self, folder: Path, *, native: bool = True, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, native: bool = True, warm: bool = False, environment: Mapping[str, str] | None = None) -> None:
         self.home, self.runbooks = folder / "home", folder / "runbooks"
         self.home.mkdir()
         self.runbooks.mkdir()
-        (self.home / "dagster.yaml").write_text(_YAML if native else _STOCK)
+        (self.home / "dagster.yaml").write_text(_YAML.replace("WARM", str(warm).lower()) if native else _STOCK)
         (folder / "defs.py").write_text(_DEFINITIONS)
         super().__init__(folder, environment={"DAGSTER_HOME": str(self.home), **(environment or {})})
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -121,10 +124,22 @@ class DagsterHome(Sandbox):
         process.wait()
 
     def stop(self) -> None:
-        """End all that was started with :meth:`dagster`."""
+        """End all that was started with :meth:`dagster`, and the warm server."""
         for process in self._processes:
             if process.poll() is None:
                 self.cut(process)
+        server = self.warm_server()
+        if server is not None:
+            identity.end(server)
+        (self.home / "holdfast" / "warm.json").unlink(missing_ok=True)
+
+    def warm_server(self) -> str | None:
+        """Which process the warm server is, once it takes requests; None while there is none."""
+        try:
+            state = json.loads((self.home / "holdfast" / "warm.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return str(state["owner"]) if state["socket"] and not identity.gone(state["owner"]) else None
 
     @staticmethod
     def pause(seconds: float) -> None:

@@ -1,0 +1,47 @@
+"""Continues at once what is due: looks into the journal several times a second, where the sensor looks every few seconds."""
+
+from __future__ import annotations
+
+import select
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+import dagster as dg
+
+from holdfast.client import Client
+from holdfast_dagster.recovery import recover_runs
+from holdfast_dagster.resuming import resume_due
+
+#: Seconds between two looks for what is due; one in ``_RARELY`` also looks for lost workers.
+_LOOK = 0.2
+_RARELY = 10
+_AFTER_TROUBLE = 5.0
+
+
+def wake_until_alone(home: Path, parent: socket.socket) -> None:
+    """Look until the other end of ``parent`` closes. Trouble (a locked journal, a broken instance) is told and outlasted."""
+    while not _closed(parent, 0):
+        try:
+            with dg.DagsterInstance.from_config(str(home)) as instance, Client.open() as client:
+                _look(instance, client, parent)
+                return
+        except Exception:
+            traceback.print_exc()
+            sys.stderr.flush()
+        _closed(parent, _AFTER_TROUBLE)
+
+
+def _look(instance: dg.DagsterInstance, client: Client, parent: socket.socket) -> None:
+    looks = 0
+    while not _closed(parent, _LOOK):
+        looks += 1
+        resume_due(instance, client, by="waker")
+        if looks % _RARELY == 0:
+            recover_runs(instance, client)
+
+
+def _closed(parent: socket.socket, seconds: float) -> bool:
+    readable, _, _ = select.select([parent], [], [], seconds)
+    return bool(readable)
