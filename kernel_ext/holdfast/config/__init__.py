@@ -7,19 +7,30 @@ cannot use is refused, never replaced. :data:`SETTINGS` is also what the referen
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from holdfast.config.gateway import GATEWAY, GatewaySettings
+from holdfast.config.parsing import SQLITE as _SQLITE
+from holdfast.config.parsing import Setting
+from holdfast.config.parsing import journal as _journal
+from holdfast.config.parsing import key as _key
+from holdfast.config.parsing import names as _names
+from holdfast.config.parsing import number as _number
+from holdfast.config.parsing import path as _path
+from holdfast.config.parsing import switch as _switch
+from holdfast.config.parsing import whole as _whole
+from holdfast.config.parsing import words as _words
 from holdfast.errors import OperatorError
 from holdfast.foundation import faults
 
 PREFIX = "HOLDFAST_"
 
 
-class Config(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True):
     """The settings of this process. Made by :meth:`load`; a plain ``Config(...)`` is for tests."""
 
     journal: str
@@ -123,100 +134,6 @@ class _Given(msgspec.Struct, frozen=True):
     known: bool = True  # False: the name is written in a way that can only be a mistake
 
 
-class Setting(msgspec.Struct, frozen=True):
-    """One setting as the reference page tells it."""
-
-    parse: Callable[[Any, Path], Any]
-    type: str
-    default: str
-    meaning: str
-
-
-# ---- parsers: (value as given, base folder) -> value; a ValueError says what is wrong ----
-
-_SQLITE = "sqlite:///"
-
-
-def _words(value: Any, base: Path) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("must be a text")
-    return value.strip()
-
-
-def _number(least: float, unit: str) -> Callable[[Any, Path], float]:
-    def parse(value: Any, base: Path) -> float:
-        try:
-            number = float(value) if not isinstance(value, bool) else None
-        except (TypeError, ValueError):
-            number = None
-        if number is None or not least <= number < float("inf"):
-            raise ValueError(f"must be a number of {unit}, at least {least:g}")
-        return number
-
-    return parse
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[Any, Path], int]:
-    def parse(value: Any, base: Path) -> int:
-        try:
-            number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
-        except ValueError:
-            number = None
-        if number is None or number < least or (most is not None and number > most):
-            raise ValueError(f"must be a whole number, at least {least}" + (f" and at most {most}" if most is not None else ""))
-        return number
-
-    return parse
-
-
-def _switch(value: Any, base: Path) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
-    if not isinstance(value, str) or value.strip().lower() not in known:
-        raise ValueError("must be on or off")
-    return known[value.strip().lower()]
-
-
-def _names(value: Any, base: Path) -> tuple[str, ...]:
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not all(isinstance(n, str) and n.strip().lstrip("-") for n in names):
-        raise ValueError("must be a list of names")
-    return tuple(n.strip() for n in names)
-
-
-def _path(value: Any, base: Path) -> Path:
-    if not isinstance(value, str | Path) or not str(value):
-        raise ValueError("must be a path")
-    return Path(os.path.normpath(base / Path(value).expanduser()))
-
-
-def _key(value: Any, base: Path) -> bytes:
-    if isinstance(value, bytes) and len(value) == 32:
-        return value
-    try:
-        key = bytes.fromhex(value)
-    except (TypeError, ValueError):
-        key = b""
-    if len(key) != 32:
-        raise ValueError("must be 64 hexadecimal digits (32 bytes)")
-    return key
-
-
-def _journal(value: Any, base: Path) -> str:
-    if isinstance(value, str) and value.startswith(("postgresql://", "postgres://")):
-        return value
-    if not isinstance(value, str) or not value.startswith(_SQLITE) or value in {_SQLITE, _SQLITE + ":memory:"}:
-        raise ValueError("must be sqlite:///PATH or postgresql://USER@HOST/DATABASE")
-    path = Path(value.removeprefix(_SQLITE)).expanduser()
-    first = path.parts[0] if path.parts else ""
-    if not path.is_absolute() and first not in {".", ".."} and value[len(_SQLITE)] != "." and len(path.parts) > 1:
-        # `sqlite:///var/lib/x.db` is read as relative by some and as absolute by others; the wrong guess makes a second, empty journal.
-        if Path("/", first).is_dir() and not (base / first).is_dir():
-            raise ValueError(f"is ambiguous: write sqlite:////{path} for the absolute path or sqlite:///./{path} for the relative one")
-    return _SQLITE + os.path.normpath(base / path)
-
-
 #: Every setting, in the order of the reference page.
 SETTINGS: dict[str, Setting] = {
     "journal": Setting(
@@ -283,6 +200,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "faults": Setting(_words, "`POINT[@N]=ACTION`, …", "none", "Tests only: where to cut the power (see `holdfast.foundation.faults`)."),
     "fault_log": Setting(_path, "path", "none", "Tests only: a file to which each fault that struck is written."),
+    **GATEWAY,
 }
 
 
@@ -315,6 +233,8 @@ def _with_defaults(values: dict[str, Any], base: Path) -> dict[str, Any]:
     else:
         values.setdefault("key_file", Path.home() / ".config" / "holdfast" / "key")
         values.setdefault("state_dir", base / ".holdfast")
+    values.setdefault("tokens_file", values["state_dir"] / "tokens.json")
+    values.setdefault("runbooks", (base / "runbooks" if (base / "runbooks").is_dir() else base,))
     if "user" not in values:
         values["user"] = _login()
     return values
@@ -371,4 +291,4 @@ def _text(value: Any) -> str:
         return value.hex()
     if isinstance(value, bool):
         return "on" if value else "off"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
