@@ -95,6 +95,7 @@ CODES: dict[str, str] = {
     "HF505": "journal not readable or writable",
     "HF510": "blob damaged",
     "HF511": "stored value damaged",
+    "HF512": "a stream was altered",
     # -- lookup: no such thing
     "HF602": "no such prompt",
     "HF603": "no such step",

@@ -15,6 +15,7 @@ import pytest
 from holdfast.codecs import decode, decode_error
 from holdfast.journal import Store, Writer, open_store
 from holdfast.model.lease import Owner
+from holdfast.model.stream import LineDraft
 
 FOLDER = Path(__file__).parent / "journals"
 RELEASES = sorted(p.name for p in FOLDER.iterdir() if (p / "sqlite.json").exists())
@@ -82,4 +83,8 @@ def test_it_goes_on(recorded: tuple[str, Path, Any]) -> None:
     before = len(store.read(lease.execution))
     assert Writer(store, lease.execution, lease.fence, "later").append("note", {"n": 1}, closes=["p1"]) == before + 1
     assert store.pending() == []
+    # what later schemas brought
+    assert [e.seq for _, e in store.streams.changes()][-1] == before + 1
+    assert store.streams.add("s", [LineDraft(kind="note", once="a")])[0].line.seq == 1
+    assert store.streams.move(store.streams.cursor("c"), 1) is not None
     store.close()

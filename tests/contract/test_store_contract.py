@@ -9,7 +9,21 @@ from typing import Any
 import psycopg
 import pytest
 
-from holdfast.testing.contracts import store, store_blobs, store_leases, store_lists, store_opening
+from holdfast.testing.contracts import store, store_blobs, store_leases, store_lists, store_opening, store_streams
+
+#: What somebody with the database in hand, but without the installation's key, may do to a stream.
+ALTERATIONS = {
+    "change": ["UPDATE {schema}line SET actor = 'somebody else' WHERE {place} = {seq}"],
+    "remove": ["DELETE FROM {schema}line WHERE {place} = {seq}"],
+    "swap": [
+        "UPDATE {schema}line SET body = (SELECT o.body FROM {schema}line o WHERE o.{place} = {seq} + 1) WHERE {place} = {seq}",
+    ],
+    "cut": ["DELETE FROM {schema}line WHERE {place} > {seq}"],
+    "cut with its note": [
+        "DELETE FROM {schema}line WHERE {place} > {seq}",
+        "UPDATE {schema}stream SET last = {seq}, digest = (SELECT digest FROM {schema}line WHERE {place} = {seq})",
+    ],
+}
 
 
 class SqlitePlace:
@@ -51,6 +65,10 @@ class SqlitePlace:
     def age(self, version: int) -> None:
         self._run(f"PRAGMA user_version = {version}")
 
+    def alter_line(self, seq: int, how: str) -> None:
+        for statement in ALTERATIONS[how]:
+            self._run(statement.format(place="id & 4294967295", seq=seq, schema=""))
+
 
 class PostgresPlace:
     """An empty database."""
@@ -76,6 +94,10 @@ class PostgresPlace:
 
     def age(self, version: int) -> None:
         self._run(b"UPDATE holdfast.meta SET value = %s WHERE name = 'schema'", (str(version).encode(),))
+
+    def alter_line(self, seq: int, how: str) -> None:
+        for statement in ALTERATIONS[how]:
+            self._run(statement.format(place="seq", seq=seq, schema="holdfast.").encode(), ())
 
 
 class OnSqlite:
@@ -118,3 +140,27 @@ class TestPostgresBlobs(OnPostgres, store_blobs.BlobsContract): ...
 
 
 class TestPostgresOpening(OnPostgres, store_opening.OpeningContract): ...
+
+
+class TestSqliteStreams(OnSqlite, store_streams.StreamsContract): ...
+
+
+class TestSqliteChain(OnSqlite, store_streams.ChainContract): ...
+
+
+class TestSqliteCursors(OnSqlite, store_streams.CursorsContract): ...
+
+
+class TestSqliteChanges(OnSqlite, store_streams.ChangesContract): ...
+
+
+class TestPostgresStreams(OnPostgres, store_streams.StreamsContract): ...
+
+
+class TestPostgresChain(OnPostgres, store_streams.ChainContract): ...
+
+
+class TestPostgresCursors(OnPostgres, store_streams.CursorsContract): ...
+
+
+class TestPostgresChanges(OnPostgres, store_streams.ChangesContract): ...

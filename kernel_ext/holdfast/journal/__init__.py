@@ -3,6 +3,7 @@
 from holdfast.journal.errors import OnceTaken
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import BlobStore, Store
+from holdfast.journal.streams import StreamMoved, StreamStore
 from holdfast.journal.writer import Writer
 
-__all__ = ["BlobStore", "OnceTaken", "Store", "Writer", "open_store"]
+__all__ = ["BlobStore", "OnceTaken", "Store", "StreamMoved", "StreamStore", "Writer", "open_store"]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from typing_extensions import Buffer
 
+from holdfast.journal.streams import StreamStore
 from holdfast.model.entry import Draft, Entry, Pending
 from holdfast.model.execution import Change, Execution, Status
 from holdfast.model.lease import Lease, Owner
@@ -39,6 +40,10 @@ class Store(Protocol):
     @property
     def blobs(self) -> BlobStore:
         """Where large values and checkpoints go."""
+
+    @property
+    def streams(self) -> StreamStore:
+        """What belongs to no single execution: streams, cursors, the order of changes."""
 
     @property
     def key(self) -> bytes:

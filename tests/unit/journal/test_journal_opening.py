@@ -19,6 +19,7 @@ from holdfast.model.execution import Execution
 from holdfast.testing.postgres import PostgresServer
 
 KEY = bytes(range(32))
+LATEST = migrations.scripts("sqlite")[-1][0]
 
 
 def refused(url: str, code: str, *, create: bool = True) -> OperatorError:
@@ -125,13 +126,13 @@ def test_an_older_journal_is_migrated_and_loses_nothing(url: str, monkeypatch: p
     store.create(Execution(id="e", runbook="r"), [Draft(kind="note")])
     store.close()
     table = "extra" if url.startswith("sqlite") else "holdfast.extra"
-    with_scripts(monkeypatch, (2, f"CREATE TABLE {table} (a INTEGER);\nINSERT INTO {table} VALUES (1);\n"))
+    with_scripts(monkeypatch, (LATEST + 1, f"CREATE TABLE {table} (a INTEGER);\nINSERT INTO {table} VALUES (1);\n"))
     for _ in range(2):  # the second time there is nothing to do
         store = open_store(url, key=KEY, create=False)
         assert len(store.read("e")) == 1
         store.close()
     monkeypatch.undo()
-    assert "schema 2" in str(refused(url, "HF223"))
+    assert f"schema {LATEST + 1}" in str(refused(url, "HF223"))
 
 
 def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +140,7 @@ def test_a_migration_that_fails_changes_nothing(url: str, monkeypatch: pytest.Mo
     store.create(Execution(id="e", runbook="r"), [Draft(kind="note")])
     store.close()
     table = "half" if url.startswith("sqlite") else "holdfast.half"
-    with_scripts(monkeypatch, (2, f"CREATE TABLE {table} (a INTEGER);\n"), (3, "INSERT INTO no_such_table VALUES (1);\n"))
+    with_scripts(monkeypatch, (LATEST + 1, f"CREATE TABLE {table} (a INTEGER);\n"), (LATEST + 2, "INSERT INTO no_such_table VALUES (1);\n"))
     for _ in range(2):  # `half` would be there already the second time
         with pytest.raises(StoreError) as caught:
             open_store(url, key=KEY)

@@ -17,6 +17,7 @@ from holdfast.journal.stores import postgres_sql as sql
 from holdfast.journal.stores.postgres_blobs import PostgresBlobs
 from holdfast.journal.stores.postgres_link import Connection
 from holdfast.journal.stores.postgres_session import PostgresSession
+from holdfast.journal.stores.postgres_streams import PostgresStreams
 from holdfast.journal.stores.queries import headers_query, pending_query
 from holdfast.journal.stores.rows import HEADER, clean, draft_row, entry_of, execution_of, execution_row, unknown_execution
 from holdfast.model.entry import Draft, Entry, Pending
@@ -36,6 +37,7 @@ class PostgresStore:
 
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
+        self.streams = PostgresStreams(session)
 
     @property
     def blobs(self) -> PostgresBlobs:

@@ -16,6 +16,7 @@ from holdfast.journal.stores.rows import HEADER, change_columns, clean, draft_ro
 from holdfast.journal.stores.sqlite_blobs import SqliteBlobs
 from holdfast.journal.stores.sqlite_db import translate
 from holdfast.journal.stores.sqlite_session import SqliteSession
+from holdfast.journal.stores.sqlite_streams import SqliteStreams
 from holdfast.model.entry import Draft, Entry, Pending
 from holdfast.model.execution import Change, Execution, Status
 from holdfast.model.lease import Lease, Owner
@@ -48,6 +49,7 @@ class SqliteStore:
 
     def __init__(self, session: SqliteSession) -> None:
         self._session = session
+        self.streams = SqliteStreams(session)
 
     @property
     def blobs(self) -> SqliteBlobs:

@@ -4,7 +4,7 @@
         @pytest.fixture
         def place(self, tmp_path): return MyPlace(tmp_path)
 
-The classes of ``store_leases``, ``store_lists``, ``store_blobs`` and ``store_opening`` belong to the suite as well.
+The classes of ``store_leases``, ``store_lists``, ``store_blobs``, ``store_streams`` and ``store_opening`` belong to the suite as well.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ class Place(Protocol):
 
     def age(self, version: int) -> None:
         """Make the journal say that its schema has that version."""
+
+    def alter_line(self, seq: int, how: str) -> None:
+        """Alter line ``seq`` of the only stream: ``change`` its actor, ``remove`` it, ``swap`` its text with the next one's, ``cut``
+        all after it away, or ``cut with its note``: the stream's own note of its end, too."""
 
 
 class StoreFixtures:
