@@ -76,9 +76,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Real Chromium, headless."""
+    """Real Chromium, headless. Playwright's event loop counts as running until it is closed, so it ends with a module's tests."""
     from playwright.sync_api import sync_playwright
 
     binary = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -106,6 +106,7 @@ def _work(
     end_orphans(list(stage.record.kernels.values()))
     worker = Worker(stage, gate)
     beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
+    worker.listen = beat.look
     beat.start()
     try:
         if reins is not None:

@@ -62,7 +62,7 @@ class Heartbeat:
     ) -> None:
         self._store, self._lease, self._ttl = store, lease, ttl
         self._asked, self._lost, self._after = asked, lost, after
-        self._end = threading.Event()
+        self._end, self._looking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class Heartbeat:
                     faults.point("lease.during_renewal")
                     self._lease = self._store.renew(self._lease, self._ttl)
                     renewed = clock.monotonic()
-                self._look()
+                self.look()
             except Fenced as fenced:
                 self._lost(fenced.reason or "another worker has taken the execution over")
                 return
@@ -93,9 +93,15 @@ class Heartbeat:
                     self._lost(f"the journal could not be reached for {self._ttl:g} s: {error.what}")
                     return
 
-    def _look(self) -> None:
-        entries = self._store.read(self._lease.execution, after=self._after, kinds=(Kind.REQUESTED,))
-        for entry in entries:
-            self._after = max(self._after, entry.seq)
-        for one in open_requests(entries):
-            self._asked(one)
+    def look(self) -> None:
+        """Hear of every request that is in the journal by now, from any thread.
+
+        Raises:
+            StoreError.
+        """
+        with self._looking:
+            entries = self._store.read(self._lease.execution, after=self._after, kinds=(Kind.REQUESTED,))
+            for entry in entries:
+                self._after = max(self._after, entry.seq)
+            for one in open_requests(entries):
+                self._asked(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,7 +16,7 @@ from holdfast.engine.plan import Plan, StepState, choose
 from holdfast.engine.stage import Stage
 from holdfast.engine.steps import StepEnd, StepRunner, Task
 from holdfast.engine.watcher import Failure, Result
-from holdfast.errors import AuthorError, Fenced
+from holdfast.errors import AuthorError, Fenced, StoreError
 from holdfast.foundation import clock
 from holdfast.model.entry import Kind
 from holdfast.model.manifest import Step
@@ -44,7 +45,8 @@ class Worker:
         self._happened: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._lost: str | None = None
         self._hold_cells = False
-        self._runner = StepRunner(held=lambda: self._hold_cells, saved=stage.cell_saved)
+        self.listen: Callable[[], None] = lambda: None  # hears of what was asked until now, see ask()
+        self._runner = StepRunner(held=self._held, saved=stage.cell_saved)
         if gate is not None:
             gate.attach(lambda: self._happened.put(("released", None)))
 
@@ -52,6 +54,7 @@ class Worker:
 
     def ask(self, asked: Asked) -> None:
         """A person (or a signal) asks for something."""
+        self._hold_cells = True
         self._happened.put(("asked", asked))
 
     def lose(self, reason: str) -> None:
@@ -60,6 +63,12 @@ class Worker:
         for kernel in list(self._kernels):
             kernel.kill()
         self._happened.put(("lost", reason))
+
+    def _held(self) -> bool:
+        """Before a cell: what was asked before now counts, however lately the heartbeat looked."""
+        with contextlib.suppress(StoreError):  # the next write says so, and the heartbeat knows how long is too long
+            self.listen()
+        return self._hold_cells
 
     # ---- the loop
 
