@@ -49,15 +49,19 @@ def _ask(desk: Desk, id: str, what: str, why: str) -> None:
 
 @click.command()
 @click.argument("prompt")
-@click.argument("verdict")
-@click.option("--value", metavar="JSON", help="With the verdict `happened`: the call's result.")
+@click.argument("verdict", required=False)
+@click.option("--value", metavar="JSON", help="What a form asks for; with the verdict `happened`: the call's result.")
 @click.option("--why", help="The reason, for the record.")
+@click.option("--typed", metavar="NAME", help="The name that a destructive question wants typed.")
 @command
-def answer(desk: Desk, prompt: str, verdict: str, value: str | None, why: str | None) -> None:
-    """Answer PROMPT with VERDICT, one of those that `holdfast prompts` shows for it. The first answer stands."""
+def answer(desk: Desk, prompt: str, verdict: str | None, value: str | None, why: str | None, typed: str | None) -> None:
+    """Answer PROMPT with VERDICT (yes, no, an option: those that `holdfast prompts` shows for it) or with --value. The first answer
+    stands."""
     from holdfast.cli.documents import prompt_document
     from holdfast.cli.texts import coloured
 
+    if verdict is None and value is None:
+        raise bad_input("neither a verdict nor a value is given", "`holdfast prompts` shows what may be answered.")
     parsed: Any = None
     if value is not None:
         try:
@@ -66,9 +70,12 @@ def answer(desk: Desk, prompt: str, verdict: str, value: str | None, why: str | 
             raise bad_input(
                 f"--value is not JSON: {error.msg} at character {error.pos}", "Quote it for the shell: --value '{\"status\": 0}'"
             ) from None
-    answered = desk.client().answer(prompt, verdict, value=parsed, why=why, via="cli")
+    answered = desk.client().answer(prompt, verdict, value=parsed, why=why, typed=typed, via="cli")
     if desk.as_json:
         desk.document(prompt_document(answered))
+        return
+    if answered.state == "open":
+        desk.out.print(f"{coloured('counted')}  {answered.id}: {answered.needed} more must consent")
         return
     desk.out.print(f"{coloured('answered')}  {answered.id}: {answered.answer}")
     left = desk.client().prompts(execution=answered.execution)

@@ -42,7 +42,9 @@ def execution_document(header: Execution) -> dict[str, Any]:
 
 
 def prompt_document(prompt: Prompt) -> dict[str, Any]:
-    """A question, open or ended."""
+    """A question, open or ended. Secrets are left out."""
+    from holdfast.prompts.sealing import masked
+
     return {
         "id": prompt.id,
         "execution": prompt.execution,
@@ -55,11 +57,39 @@ def prompt_document(prompt: Prompt) -> dict[str, Any]:
         "opened_at": time(prompt.opened_at),
         "due_at": time(prompt.due_at),
         "answer": prompt.answer,
-        "value": prompt.value,
+        "value": masked(prompt.value),
         "answered_by": prompt.answered_by,
         "answered_at": time(prompt.answered_at),
         "via": prompt.via,
         "why": prompt.why,
+        **_question_document(prompt),
+    }
+
+
+def _question_document(prompt: Prompt) -> dict[str, Any]:
+    """What an author's question says besides; the same fields for every prompt."""
+    from holdfast.model.prompt import Question
+    from holdfast.prompts.allowed import who_may
+
+    question = prompt.question or Question()
+    return {
+        "target": question.target,
+        "count": question.count,
+        "command": question.command,
+        "schema": question.schema,
+        "options": list(question.options) or None,
+        "who_may_answer": list(who_may(prompt)),
+        "not_self": question.not_self,
+        "started_by": question.started_by or None,
+        "at_least": question.at_least,
+        "votes": [{"who": v.who, "verdict": v.verdict, "at": time(v.at), "via": v.via, "why": v.why} for v in prompt.votes],
+        "why_needed": question.why,
+        "typed_needed": question.typed,
+        "on_timeout": question.timed_out or ("fail" if prompt.due_at is not None else None),
+        "remind_every": question.remind_every,
+        "escalate_to": list(question.escalate_to),
+        "escalate_at": time(prompt.opened_at + question.escalate_after) if question.escalate_after is not None else None,
+        "channels": list(question.via),
     }
 
 

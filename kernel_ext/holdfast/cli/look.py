@@ -61,7 +61,7 @@ def list_executions(desk: Desk, statuses: tuple[str, ...], runbook: str | None, 
 @click.option("--execution", metavar="ID", help="Only this execution's.")
 @command
 def prompts(desk: Desk, everything: bool, execution: str | None) -> None:
-    """List the questions that wait for a person, with the request each is about and the verdicts that may be given."""
+    """List the questions that wait for a person: what each is about, who may answer, until when, and with what."""
     from holdfast.cli.documents import prompt_document
     from holdfast.cli.texts import ago, prompt_lines
 
@@ -74,12 +74,17 @@ def prompts(desk: Desk, everything: bool, execution: str | None) -> None:
     if not found:
         desk.say("no open prompts" if not everything else "no prompts")
     for prompt in found:
-        state = "" if prompt.state == "open" else f"  {prompt.state}: {prompt.answer or ''} by {prompt.answered_by or ''}"
+        state = "" if prompt.state == "open" else f"  {_ended(prompt)}"
         desk.out.print(
             f"[bold]{escape(prompt.id)}[/]  step {escape(prompt.step or '')}  {escape(prompt.kind)}  {ago(prompt.opened_at)}{escape(state)}"
         )
         for line in prompt_lines([prompt]):
             desk.out.print("  " + line)
+
+
+def _ended(prompt: Any) -> str:
+    by = f" by {prompt.answered_by}" if prompt.answered_by else ""
+    return f"{prompt.state}{': ' + prompt.answer if prompt.answer else ''}{by}"
 
 
 @click.command()

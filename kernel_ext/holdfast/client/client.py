@@ -21,6 +21,7 @@ from holdfast.model.execution import Change, Execution, Mode, Status
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.notebook.reader import Notebook
 from holdfast.prompts import answering, listing
+from holdfast.prompts.allowed import groups_of
 
 # `list` is a verb below
 Entries = list[Entry]
@@ -140,13 +141,24 @@ class Client:
 
     # ---- act
 
-    def answer(self, prompt: str, verdict: str, *, value: Any = None, why: str | None = None, via: str = "client") -> Prompt:
-        """Answer a question; the first answer stands.
+    def answer(
+        self,
+        prompt: str,
+        verdict: str | None = None,
+        *,
+        value: Any = None,
+        why: str | None = None,
+        typed: str | None = None,
+        via: str = "client",
+    ) -> Prompt:
+        """Answer a question as ``config.user``; the first answer stands. See :func:`answering.answer` for the arguments.
 
         Raises:
-            LookupFailedError: HF602. PromptError: HF401 to HF404. StoreError.
+            LookupFailedError: HF602. PromptError: HF401 to HF409. StoreError.
         """
-        return answering.answer(self.store, prompt, verdict, value=value, who=self.config.user, via=via, why=why)
+        who = self.config.user
+        groups = groups_of(who, self.config.groups)
+        return answering.answer(self.store, prompt, verdict, value=value, who=who, via=via, why=why, typed=typed, groups=groups)
 
     def pause(self, id: str, *, why: str = "") -> Execution:
         """Hold an execution before its next cell; nothing goes on until somebody resumes it.

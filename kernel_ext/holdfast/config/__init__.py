@@ -16,6 +16,7 @@ import msgspec
 from holdfast.config.gateway import GATEWAY, GatewaySettings
 from holdfast.config.parsing import SQLITE as _SQLITE
 from holdfast.config.parsing import Setting
+from holdfast.config.parsing import groups as _groups
 from holdfast.config.parsing import journal as _journal
 from holdfast.config.parsing import key as _key
 from holdfast.config.parsing import names as _names
@@ -37,6 +38,7 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     key_file: Path
     state_dir: Path
     user: str
+    groups: Mapping[str, tuple[str, ...]] = {}  # group -> its people
     key: bytes | None = None
     lease_ttl: float = 30.0
     hold_for: float = 60.0
@@ -97,7 +99,7 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     def environment(self) -> dict[str, str]:
         """What a child process must find in its environment to settle on the same settings, wherever it runs."""
         values = {name: getattr(self, name) for name in SETTINGS}
-        return {PREFIX + name.upper(): _text(value) for name, value in values.items() if value not in (None, "", ())}
+        return {PREFIX + name.upper(): _text(value) for name, value in values.items() if value not in (None, "", (), {})}
 
     def process_environment(self) -> dict[str, str]:
         """This process's whole environment with these settings in it, for a child process that needs the rest, too."""
@@ -162,6 +164,12 @@ SETTINGS: dict[str, Setting] = {
         "Where running shell commands keep their output and status, and executions their output notebooks.",
     ),
     "user": Setting(_words, "text", "the login name", "Who acts, for the record: on executions, answers, cancellations."),
+    "groups": Setting(
+        _groups,
+        "table: group → list of people",
+        "none",
+        "Who is in which group, for prompts that only some may answer: a table `[groups]` in the settings file, JSON in the environment.",
+    ),
     "lease_ttl": Setting(
         _number(0.2, "seconds"),
         "seconds, ≥ 0.2",
@@ -291,4 +299,6 @@ def _text(value: Any) -> str:
         return value.hex()
     if isinstance(value, bool):
         return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return msgspec.json.encode(value).decode()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -37,6 +37,7 @@ POINTS: Final[frozenset[str]] = frozenset(
         "lease.during_renewal",
         "journal.before_commit",
         "prompt.after_open",
+        "prompt.after_answer",
         "shell.after_spawn",
         "engine.before_step",
         "engine.after_step",

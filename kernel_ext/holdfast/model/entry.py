@@ -31,6 +31,7 @@ class Kind(StrEnum):
     CALL_OUTCOME = "call.outcome"
     CALL_VERDICT = "call.verdict"  # a person's or a probe's word on an unknown outcome
     PROMPT_OPENED = "prompt.opened"
+    PROMPT_VOTED = "prompt.voted"  # approve: one person's word; whether it settles the prompt is said by the next entry
     PROMPT_ANSWERED = "prompt.answered"
     PROMPT_EXPIRED = "prompt.expired"
     PROMPT_WITHDRAWN = "prompt.withdrawn"

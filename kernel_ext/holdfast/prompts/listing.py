@@ -10,10 +10,10 @@ import msgspec
 from holdfast.errors import LookupFailedError
 from holdfast.journal.store import Store
 from holdfast.model.entry import Entry, Kind
-from holdfast.model.prompt import Prompt, PromptState
+from holdfast.model.prompt import Prompt, PromptState, Vote
 from holdfast.prompts.opening import PENDING
 
-_KINDS = (Kind.PROMPT_OPENED, Kind.PROMPT_ANSWERED, Kind.PROMPT_EXPIRED, Kind.PROMPT_WITHDRAWN)
+_KINDS = (Kind.PROMPT_OPENED, Kind.PROMPT_VOTED, Kind.PROMPT_ANSWERED, Kind.PROMPT_EXPIRED, Kind.PROMPT_WITHDRAWN)
 _ENDS = {
     Kind.PROMPT_ANSWERED: PromptState.ANSWERED,
     Kind.PROMPT_EXPIRED: PromptState.EXPIRED,
@@ -35,7 +35,8 @@ def list_prompts(store: Store, *, state: PromptState | str | None = PromptState.
         StoreError.
     """
     if state == PromptState.OPEN:
-        return sorted(map(_from_pending, store.pending(kind=PENDING, execution=execution)), key=lambda p: p.opened_at)
+        found = [_with_votes(store, _opened(p.body)) for p in store.pending(kind=PENDING, execution=execution)]
+        return sorted(found, key=lambda p: p.opened_at)
     executions = [execution] if execution is not None else [header.id for header in store.headers(newest_first=False)]
     found = [p for e in executions for p in fold(store.read(e, kinds=_KINDS)) if state is None or p.state == state]
     return sorted(found, key=lambda p: p.opened_at)
@@ -69,6 +70,8 @@ def fold(entries: Iterable[Entry]) -> list[Prompt]:
         key = entry.key or ""
         if entry.kind == Kind.PROMPT_OPENED:
             prompts.setdefault(key, _opened(entry.body))
+        elif entry.kind == Kind.PROMPT_VOTED and key in prompts:
+            prompts[key] = _voted(prompts[key], entry)
         elif entry.kind in _ENDS and key in prompts and prompts[key].state == PromptState.OPEN:
             prompts[key] = ended(prompts[key], entry)
     return list(prompts.values())
@@ -98,5 +101,22 @@ def _candidates(store: Store, prefix: str) -> list[Prompt]:
     return [p for p in fold(store.read(execution, kinds=_KINDS)) if p.id.startswith(prefix)] if dot else []
 
 
-def _from_pending(pending: Any) -> Prompt:
-    return _opened(pending.body)
+def _voted(prompt: Prompt, entry: Entry) -> Prompt:
+    """``prompt`` after a vote; one that came after the end counts for nothing."""
+    if prompt.state != PromptState.OPEN:
+        return prompt
+    body: dict[str, Any] = entry.data
+    vote = Vote(who=body["who"], verdict=body["verdict"], at=entry.at, via=body["via"], why=body.get("why"))
+    return msgspec.structs.replace(prompt, votes=(*prompt.votes, vote))
+
+
+def _with_votes(store: Store, prompt: Prompt) -> Prompt:
+    """The index of open matters has a prompt as it was opened; the votes since are in the journal."""
+    if prompt.question is None or prompt.question.at_least == 1:
+        return prompt
+    return next((p for p in fold(store.read(prompt.execution, kinds=_KINDS)) if p.id == prompt.id), prompt)
+
+
+def end_of(id: str) -> str:
+    """What the first terminal entry of a prompt takes."""
+    return f"prompt:{id}:end"

@@ -13,7 +13,7 @@ from holdfast.foundation.faults import point
 from holdfast.journal.errors import OnceTaken
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Kind, Pending
-from holdfast.model.prompt import Prompt, PromptKind
+from holdfast.model.prompt import Prompt, PromptKind, Question
 
 PENDING = "prompt"
 
@@ -35,6 +35,7 @@ def open_prompt(
     request: Mapping[str, Any] | None = None,
     attempt: int = 1,
     due_at: float | None = None,
+    question: Question | None = None,
 ) -> Prompt:
     """Ask; when the same question is there already, open or ended, nothing is written and it is returned as it was asked.
 
@@ -48,6 +49,7 @@ def open_prompt(
         request: the call as made: kind, operation, arguments.
         attempt: of the call, so that a later attempt at it asks anew.
         due_at: seconds since the epoch; None: it waits for ever.
+        question: an author's: who may answer, what with, what if nobody does.
 
     Raises:
         Fenced, StoreError.
@@ -62,6 +64,7 @@ def open_prompt(
         verdicts=tuple(verdicts),
         opened_at=clock.now(),
         due_at=due_at,
+        question=question,
     )
     body = msgspec.msgpack.encode(prompt)
     pending = Pending(execution=writer.execution, kind=PENDING, key=prompt.id, due_at=due_at, body=body)
