@@ -87,12 +87,13 @@ def find_views(pickler: ComponentPickler) -> dict[int, tuple[Any, int]]:
     overlapping |= {
         k for k, r in enumerate(roots) if r is not arrays[k] and type(r) is ndarray and arrays[k].nbytes < r.nbytes <= SMALL_BASE
     }
+    written_apart = {id(root) for a, root in zip(arrays, roots, strict=True) if id(a) in pickler.unshared}
     for k in overlapping - {-1}:
         a = arrays[k]
-        if id(a) in pickler.unshared:
-            continue
         root = roots[k]
-        if root is a:
+        if root is a or id(a) in pickler.unshared:
+            continue
+        if id(root) in written_apart and not a.flags.writeable:  # what pandas hands out of a block that it copies before writing
             continue
         if not _is_rootlike(a) or not (_is_rootlike(root) or isinstance(root, bytearray | array.array)):
             pickler.lose(f"an array of type {type(a).__name__} that shares memory with another", CURE)

@@ -98,7 +98,10 @@ class Capturer:
             if not node.loaded:  # what was never loaded is not gone
                 continue
             kind = units.kind_of(unit)
-            if kind == "variable" and unit not in present or kind == "class" and state.space.known(units.argument_of(unit)) is None:
+            argument = units.argument_of(unit)
+            if kind == "variable" and unit not in present or kind == "class" and state.space.known(argument) is None:
+                gone.append(unit)
+            elif kind == "module" and argument not in sys.modules:
                 gone.append(unit)
         return rebound, gone
 

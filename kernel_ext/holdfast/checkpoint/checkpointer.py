@@ -10,7 +10,7 @@ from typing import Any
 from holdfast.checkpoint import background, delta, patches, reach, reducers, replay, rollback, units
 from holdfast.checkpoint.capture import HAZARDS, Capturer
 from holdfast.checkpoint.process import ProcessState
-from holdfast.checkpoint.processes import kinds, registries
+from holdfast.checkpoint.processes import kinds, modules, registries
 from holdfast.checkpoint.reducer import Reducer, table
 from holdfast.checkpoint.report import Capture, Flag, Replayer, Report
 from holdfast.checkpoint.restore import Restorer
@@ -92,6 +92,8 @@ class Checkpointer:
         self._descriptors = background.descriptors()
         if "codecs" in self._names:
             registries.codecs_changed()
+        if "linecache" in self._names:
+            modules.watch_sources()
 
     def capture(self, cell: str, *, renewed: bool = False) -> Capture:
         """Put away what the cell that just succeeded left in memory. ``renewed``: every new kernel runs this cell anew (setup), so what

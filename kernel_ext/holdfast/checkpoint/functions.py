@@ -113,10 +113,15 @@ def reduce_module(pickler: ComponentPickler, module: types.ModuleType) -> Any:
     if vars(module) is pickler.space.namespace:
         return rebuild.main_module, ()
     registered = sys.modules.get(name) is module
-    if registered and not is_made_by_hand(module):
+    if not is_put_away_whole(module):
         return (rebuild.module, (name, module.__file__)) if is_local(module) else (rebuild.module, (name,))
     state = {k: v for k, v in vars(module).items() if k != "__builtins__"}
     return (rebuild.new_registered_module if registered else rebuild.new_module), (name,), state, None, None, rebuild.fill_module
+
+
+def is_put_away_whole(module: types.ModuleType) -> bool:
+    """Whether a module cannot be imported again: a cell made it, or took it out of ``sys.modules``."""
+    return sys.modules.get(module.__name__) is not module or is_made_by_hand(module)
 
 
 def is_made_by_hand(module: types.ModuleType) -> bool:

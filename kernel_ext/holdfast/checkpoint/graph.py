@@ -152,7 +152,7 @@ class Walk:
                     followed.add(key)
                     following.append(o)
             elif kind == _MODULE:
-                if functions.is_made_by_hand(o):
+                if functions.is_put_away_whole(o):
                     extra.append(vars(o))
                 else:
                     del found[key]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from holdfast.checkpoint.process import Kind
-from holdfast.checkpoint.processes import interpreter, libraries, registries, runtime
+from holdfast.checkpoint.processes import interpreter, libraries, modules, registries, runtime
 
 
 def kinds() -> list[Kind]:
     """All kinds that come with Holdfast."""
-    return [*interpreter.KINDS, *runtime.KINDS, *libraries.KINDS, *registries.KINDS]
+    return [*interpreter.KINDS, *runtime.KINDS, *libraries.KINDS, *registries.KINDS, *modules.KINDS]
