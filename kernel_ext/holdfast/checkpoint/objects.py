@@ -28,7 +28,7 @@ _CONTENTS: dict[type, Callable[[Any], tuple[str, Any]]] = {
     staticmethod: lambda o: ("staticmethod", (o.__func__,)),
 }
 _HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__copy__")
-_HEAP = 1 << 9
+_HEAP, _IMMUTABLE = 1 << 9, 1 << 8
 #: Exception attributes kept in C fields.
 _EXCEPTION_FIELDS = (
     "errno strerror filename filename2 characters_written name path msg code value obj lineno offset text end_lineno end_offset "
@@ -36,11 +36,17 @@ _EXCEPTION_FIELDS = (
 ).split()
 
 
+def is_in_python(cls: type) -> bool:
+    """Whether a ``class`` statement made ``cls``: C types have a maker of their own, or none."""
+    own_maker = getattr(vars(cls).get("__new__"), "__self__", None) is cls
+    return bool(cls.__flags__ & _HEAP) and not cls.__flags__ & _IMMUTABLE and not own_maker
+
+
 def slots_of(cls: type) -> list[tuple[type, str, Any]]:
     """``(owner, name, descriptor)`` of every slot in the classes of ``cls``."""
     found = []
     for owner in cls.__mro__:
-        if owner.__flags__ & _HEAP:
+        if is_in_python(owner):
             for name, value in vars(owner).items():
                 if type(value) is types.MemberDescriptorType and value.__objclass__ is owner:
                     found.append((owner, name, value))
@@ -50,7 +56,7 @@ def slots_of(cls: type) -> list[tuple[type, str, Any]]:
 def solid_base(cls: type) -> type:
     """The first class of the MRO that is written in C: what ``__new__`` must be taken from."""
     for base in cls.__mro__:
-        if not base.__flags__ & _HEAP:
+        if not is_in_python(base):
             return base
     return object
 

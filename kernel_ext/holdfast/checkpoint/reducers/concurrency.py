@@ -101,9 +101,14 @@ def fill_thread(target: threading.Thread, state: dict[str, Any]) -> None:
     """The state of a thread that has ended, or was never started."""
     started = state["_started"].is_set()
     vars(target).update(state)
-    if started:
-        target._is_stopped = True  # type: ignore[attr-defined]
-        target._tstate_lock = None  # type: ignore[attr-defined]
+    if not started:
+        return
+    if hasattr(_thread, "_make_thread_handle"):  # Python 3.13: a handle says whether it has ended
+        target._handle = _thread._make_thread_handle(state.get("_ident") or 0)  # type: ignore[attr-defined]
+        target._handle._set_done()  # type: ignore[attr-defined]
+        return
+    target._is_stopped = True  # type: ignore[attr-defined]
+    target._tstate_lock = None  # type: ignore[attr-defined]
 
 
 def _pool(context: Context, o: Any) -> Any:
