@@ -93,16 +93,7 @@ class Capturer:
         state = self.state
         present = set(live)
         rebound = [n for n in live if state.is_rebound(n)]
-        gone = []
-        for unit, node in state.nodes.items():
-            if not node.loaded:  # what was never loaded is not gone
-                continue
-            kind = units.kind_of(unit)
-            argument = units.argument_of(unit)
-            if kind == "variable" and unit not in present or kind == "class" and state.space.known(argument) is None:
-                gone.append(unit)
-            elif kind == "module" and argument not in sys.modules:
-                gone.append(unit)
+        gone = [u for u, node in state.nodes.items() if node.loaded and state.is_gone(u, present)]  # what was never loaded is not gone
         return rebound, gone
 
     def _disown(self, names: Iterable[str]) -> None:

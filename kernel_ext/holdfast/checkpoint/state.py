@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Container, Iterable, Iterator, Set
 from typing import Any
 
 from holdfast.checkpoint import local_modules, patches, places, units
@@ -73,6 +73,15 @@ class State:
         """Whether ``name`` is bound to another object than when last looked at."""
         known = self.identity.get(name)
         return known is None or known[0] != id(self.namespace[name])
+
+    def is_gone(self, unit: str, variables: Container[str]) -> bool:
+        """Whether a unit that was recorded has no value any more; ``variables`` are those there are."""
+        kind = units.kind_of(unit)
+        if kind == "variable":
+            return unit not in variables
+        if kind == "class":
+            return self.space.known(units.argument_of(unit)) is None
+        return kind == "module" and units.argument_of(unit) not in sys.modules
 
     def specials(self) -> dict[int, tuple[str, Any]]:
         """Objects that are referred to and never copied: id -> (key, object)."""
