@@ -112,7 +112,8 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
                 process = self._spawn(run.run_id, [executable, "-m", "dagster", *given])
                 started = identity.identity(process.pid, worker_label(run.run_id)) or started
                 self._instance.add_run_tags(run.run_id, {names.WORKER: started})
-        self._instance.report_engine_event(f"Started {started}" + ("" if isinstance(warm, str) else ", warm"), run, cls=type(self))
+        how = "" if not self._warm else f", not warm: {warm}" if isinstance(warm, str) else ", warm"
+        self._instance.report_engine_event(f"Started {started}{how}", run, cls=type(self))
 
     def _forked(self, run: Run, executable: str, arguments: list[str]) -> Forked | str:
         """A worker from the warm server, or why there is none; the server is started where there is none."""

@@ -1,10 +1,11 @@
 """``python -m holdfast_dagster.warm_server HOME``: imports everything once, then forks a run worker for each request.
 
-Three kinds of processes come from it, all by fork, none with a thread or a connection of another:
+These processes come from it, none with a thread or a connection of another:
 
 - *workers*, one per request; they are in sessions of their own and outlive the server;
 - *templates*, one per code location: they have loaded its definitions, and fork workers that need not do so. A template is used only as
   long as every file it was made from is unchanged, and only if loading left neither a thread nor an open file behind;
+- the *nursery* (:mod:`holdfast.kernel.nursery`), which forks the kernels;
 - the *waker* (:mod:`holdfast_dagster.waker`), which continues what is due and recovers what was lost, at once instead of at the sensor's
   next tick.
 
@@ -21,6 +22,7 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -31,6 +33,7 @@ from typing import Any
 import msgspec
 
 from holdfast.engine import identity
+from holdfast.engine.cells import KERNEL_ENVIRONMENT
 from holdfast_dagster.files_read import FilesRead, Stamp, stamp_of
 from holdfast_dagster.warm import Request, State, Warm, default_signals, interpreter, remove, write_state
 from holdfast_dagster.warm_worker import become_worker, settle_in
@@ -125,6 +128,8 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX)
         self._templates: dict[str, Template] = {}
         self._waker: socket.socket | None = None
+        self._nursery = ""
+        self._kernels: subprocess.Popen[bytes] | None = None
         self._quiet = 0.0
         self._own: list[Stamp] = []
 
@@ -142,6 +147,8 @@ class Server:
             self._listener.bind(place)
             self._listener.listen(128)
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._nursery = str(folder / "k")
+            self._start_nursery()
             self._start_waker()
             environment = _inherited()
             state = State(owner=self._owner, socket=place, executable=sys.executable, interpreter=interpreter(environment))
@@ -160,6 +167,8 @@ class Server:
             return False
         if self._waker is None:
             self._start_waker()
+        if self._kernels is None or self._kernels.poll() is not None:
+            self._start_nursery()
         return True
 
     # ---- requests
@@ -187,7 +196,7 @@ class Server:
             template = None
         if template is not None and template.ready and template.fork(line, connection):
             return
-        self._fork(lambda: become_worker(request, connection), keep=connection)
+        self._fork(lambda: become_worker(request, connection, self._nursery), keep=connection)
         if template is None and request.keeps:
             self._make_template(key, request)
 
@@ -202,7 +211,8 @@ class Server:
         if os.fork():
             return
         try:
-            for open_file in (self._listener, self._waker, *(t.channel for t in self._templates.values())):
+            nursery = self._kernels.stdin if self._kernels is not None else None
+            for open_file in (self._listener, self._waker, nursery, *(t.channel for t in self._templates.values())):
                 if open_file is not None and open_file is not keep:
                     open_file.close()
             self._selector.close()
@@ -219,7 +229,7 @@ class Server:
 
         def child() -> None:
             ours.close()
-            be_template(request, theirs)
+            be_template(request, theirs, self._nursery)
 
         self._fork(child, keep=theirs)
         theirs.close()
@@ -248,6 +258,13 @@ class Server:
             template.channel.close()
         if self._templates.get(template.key) is template:
             del self._templates[template.key]
+
+    def _start_nursery(self) -> None:
+        """A process of its own, not a fork: kernels have nothing of Dagster in them."""
+        if self._kernels is not None and self._kernels.stdin is not None:
+            self._kernels.stdin.close()
+        command = [sys.executable, "-m", "holdfast.kernel.nursery", self._nursery]
+        self._kernels = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **KERNEL_ENVIRONMENT})
 
     def _start_waker(self) -> None:
         ours, theirs = socket.socketpair()
@@ -284,7 +301,7 @@ def warm_up() -> None:
             sys.stderr.write(f"{name} is not imported beforehand: {error}\n")
 
 
-def be_template(request: Request, channel: socket.socket) -> None:
+def be_template(request: Request, channel: socket.socket, nursery: str) -> None:
     """Load the definitions, say so, then fork a worker for each request that comes through the channel. Ends with the channel."""
     before = _open_files()
     settle_in(request)
@@ -311,7 +328,7 @@ def be_template(request: Request, channel: socket.socket) -> None:
         line = _exactly(channel, int.from_bytes(head, "big"))
         with socket.socket(fileno=descriptors[0]) as connection:
             if os.fork() == 0:
-                become_worker(msgspec.json.decode(line, type=Request), connection)
+                become_worker(msgspec.json.decode(line, type=Request), connection, nursery)
 
 
 def _load(code: str) -> None:

@@ -10,8 +10,12 @@ import traceback
 from holdfast_dagster.warm import Request, default_signals
 
 
-def become_worker(request: Request, connection: socket.socket) -> None:
-    """Wait for the word, run the worker, end the process. Never returns."""
+def become_worker(request: Request, connection: socket.socket, nursery: str) -> None:
+    """Wait for the word, run the worker, end the process. Never returns.
+
+    Args:
+        nursery: socket of the process that forks kernels.
+    """
     code = 1
     try:
         os.setsid()
@@ -23,6 +27,7 @@ def become_worker(request: Request, connection: socket.socket) -> None:
         if connection.recv(16) == b"go\n":
             connection.close()
             settle_in(request)
+            os.environ.setdefault("HOLDFAST_KERNEL_NURSERY", nursery)
             code = _run(list(request.arguments))
         else:
             code = 0  # whoever asked has changed their mind, or is gone

@@ -49,6 +49,7 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     retry_max_delay: float = 30.0
     durable: bool = True
     interceptors: tuple[str, ...] = ()
+    kernel_nursery: Path | None = None
     execution: str | None = None
     fence: int | None = None
     step: str | None = None
@@ -199,6 +200,12 @@ SETTINGS: dict[str, Setting] = {
         "list of names",
         "all",
         "Which libraries' calls become durable unasked. Names choose only these; `-NAME` leaves one out (`-aiohttp,-boto3`).",
+    ),
+    "kernel_nursery": Setting(
+        _path,
+        "path",
+        "none",
+        "Socket of a process that forks kernels (`holdfast.kernel.nursery`); set by Dagster's warm server for its runs.",
     ),
     "execution": Setting(_words, "execution id", "none", "Set by the engine for its kernels: the execution they belong to."),
     "fence": Setting(_whole(1), "whole number", "none", "Set by the engine for its kernels: the fence they write under."),

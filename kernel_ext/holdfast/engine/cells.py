@@ -14,21 +14,25 @@ from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from holdfast.engine.forked import NAME as NURSERY
+
 #: Keys of cell metadata that say what became of an earlier execution, not what to execute.
 _LEFT_OUT = frozenset({"papermill", "execution"})
 
 #: The kernel's process, whatever kernelspec the notebook names: an execution is driven by the kernel that belongs to this engine.
+KERNEL_ENVIRONMENT = {"PYTHONHASHSEED": "0"}  # a set must come in the same order when a step is gone through again in another process
 ARGUMENTS = [sys.executable, "-m", "holdfast.kernel", "-f", "{connection_file}"]
 
 
-def spec() -> KernelSpec:
-    """A kernelspec for that process."""
+def spec(*, forked: bool = False) -> KernelSpec:
+    """A kernelspec for that process. ``forked``: a nursery is asked for it first."""
+    provisioner = {"kernel_provisioner": {"provisioner_name": NURSERY}} if forked else {}
     return KernelSpec(
         argv=list(ARGUMENTS),
         display_name="Holdfast",
         language="python",
-        env={"PYTHONHASHSEED": "0"},  # a set must come in the same order when a step is gone through again in another process
-        metadata={"debugger": True, "supported_encryption": ["curve"]},
+        env=KERNEL_ENVIRONMENT,
+        metadata={"debugger": True, "supported_encryption": ["curve"], **provisioner},
         kernel_protocol_version="5.5",
     )
 
@@ -73,11 +77,13 @@ class MetadataClient(AsyncKernelClient):
 class HoldfastKernelManager(AsyncKernelManager):
     """Starts ``python -m holdfast.kernel`` of this interpreter, found without any installed kernelspec."""
 
+    forked = False
+
     @property
     def kernel_spec(self) -> KernelSpec:
         """The spec of that kernel."""
         if self._kernel_spec is None:
-            self._kernel_spec = spec()
+            self._kernel_spec = spec(forked=self.forked)
         return self._kernel_spec
 
 
@@ -142,11 +148,12 @@ class CellsClient(CellsMixin, NotebookClient):
     """The client of ``holdfast run``."""
 
 
-def manager() -> HoldfastKernelManager:
-    """A manager of one kernel, not started."""
+def manager(*, forked: bool = False) -> HoldfastKernelManager:
+    """A manager of one kernel, not started. ``forked``: a nursery is asked for it first."""
     from traitlets.config import Config as Traits
 
     kernels = HoldfastKernelManager(kernel_name="holdfast", config=Traits())
+    kernels.forked = forked
     kernels.client_factory = MetadataClient
     kernels.shutdown_wait_time = 2.0
     encrypt(kernels)

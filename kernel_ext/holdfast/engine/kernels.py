@@ -114,7 +114,7 @@ class Kernel:
         client: CellsMixin = self.seat.make_client()
         client.prepare(self.seat.lock, self.seat.on_output)
         self._client = client
-        self._client.km = manager()
+        self._client.km = manager(forked="HOLDFAST_KERNEL_NURSERY" in self.seat.environment)
         try:
             with open(self._log, "ab") as log:
                 self._client.start_new_kernel(
