@@ -28,7 +28,7 @@ def execution_document(header: Execution) -> dict[str, Any]:
         "reason": header.reason or None,
         "mode": str(header.mode),
         "path": header.path,
-        "parameters": header.parameters,
+        "parameters": header.shown_parameters,
         "created_at": time(header.created_at),
         "updated_at": time(header.updated_at),
         "due_at": time(header.due_at),

@@ -140,7 +140,7 @@ def _print_header(desk: Desk, found: History) -> None:
     desk.out.print(f"[bold]{escape(title)}[/]  {escape(header.id)}  {coloured(header.status)}  {escape(header.reason)}")
     facts = {
         "notebook": header.path,
-        "parameters": ", ".join(f"{k}={v!r}" for k, v in header.parameters.items()),
+        "parameters": ", ".join(f"{k}={v!r}" for k, v in header.shown_parameters.items()),
         "started": f"{when(header.created_at)} by {header.started_by}",
         "forked from": header.forked_from,
         "parent": header.parent,

@@ -41,7 +41,7 @@ def facts(found: Evidence) -> list[tuple[str, str]]:
         ("text", header.notebook.hex() if header.notebook else None),
         ("status", f"{header.status}" + (f" ({header.reason})" if header.reason else "")),
         ("started", f"{time(header.created_at)} by {header.started_by}"),
-        ("parameters", ", ".join(f"{k} = {v!r}" for k, v in header.parameters.items())),
+        ("parameters", ", ".join(f"{k} = {v!r}" for k, v in header.shown_parameters.items())),
         ("forked from", header.forked_from),
         ("parent", header.parent),
         ("exported", time(found.exported_at)),

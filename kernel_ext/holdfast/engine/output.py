@@ -8,6 +8,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from holdfast.executions.injection import TAG
 from holdfast.executions.places import put_in_place, unwritable
 from holdfast.foundation import clock, faults
 
@@ -19,10 +20,11 @@ class Output:
         notebook: what is written; it fills while it is held.
         place: a path, or whatever papermill can write to (``s3://``, ``gs://``, ``abs://`` ...); None: nowhere.
         lock: held by whoever changes the notebook.
+        shown: what is written in place of the source of the injected cell, where that holds secrets.
     """
 
-    def __init__(self, notebook: NotebookNode, place: str | None, lock: threading.RLock) -> None:
-        self.notebook, self.place, self._lock = notebook, place, lock
+    def __init__(self, notebook: NotebookNode, place: str | None, lock: threading.RLock, shown: str | None = None) -> None:
+        self.notebook, self.place, self._lock, self._shown = notebook, place, lock, shown
         self._writing = threading.Lock()
 
     def write(self) -> None:
@@ -37,11 +39,17 @@ class Output:
 
         with self._writing:
             with self._lock:
-                text: str = nbformat.writes(self.notebook)  # type: ignore[no-untyped-call]
+                text: str = nbformat.writes(self._for_people())  # type: ignore[no-untyped-call]
             if "://" in self.place:
                 write_elsewhere(text, self.place)
             else:
                 put_in_place(Path(self.place), text if text.endswith("\n") else text + "\n")
+
+    def _for_people(self) -> NotebookNode:
+        if self._shown is None:
+            return self.notebook
+        cells = [NotebookNode({**c, "source": self._shown}) if c.get("id") == TAG else c for c in self.notebook.cells]
+        return NotebookNode({**self.notebook, "cells": cells})
 
 
 def write_elsewhere(text: str, place: str) -> None:

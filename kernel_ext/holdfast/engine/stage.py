@@ -17,7 +17,7 @@ from holdfast.engine.output import Output, Stamps
 from holdfast.engine.record import Record, StepRecord
 from holdfast.engine.steps import Layout, StepEnd
 from holdfast.engine.watcher import Failure, Result, Watcher
-from holdfast.executions.injection import with_parameters
+from holdfast.executions.injection import source, with_parameters
 from holdfast.executions.places import tidy
 from holdfast.executions.start import default_output, pinned_notebook
 from holdfast.foundation import process
@@ -116,7 +116,8 @@ class Stage:
         self.lock = threading.RLock()
         self.announce = Announcer(watchers)
         place = options.output or self.record.created.get("output") or default_output(config, execution.id)
-        self.output = Output(self.notebook, str(place) if options.write_output else None, self.lock)
+        shown = source(execution.shown_parameters) if execution.secrets else None
+        self.output = Output(self.notebook, str(place) if options.write_output else None, self.lock, shown)
         self._stamps = Stamps(self.notebook, self.lock) if options.stamp else None
         self._quiet = self.resumed  # what is on disk says more than the notebook that is being filled again
         self._deaths: dict[str, int] = {}
@@ -150,7 +151,7 @@ class Stage:
     def begin(self) -> None:
         """Stamp the notebook and write it out for the first time."""
         if self._stamps is not None:
-            self._stamps.begin(self.execution.id, dict(self.execution.parameters), self.execution.path, self.output.place)
+            self._stamps.begin(self.execution.id, self.execution.shown_parameters, self.execution.path, self.output.place)
         if self.output.place is not None and "://" not in self.output.place:
             tidy(Path(self.output.place))
         if not self._quiet:

@@ -54,7 +54,7 @@ def _notebook(store: Store, execution: Execution, entries: list[Entry]) -> dict[
     """The pinned notebook with its recorded outputs; for a shell, what was typed."""
     ran = _runs(store, entries)
     try:
-        document = with_parameters(pinned_notebook(store, execution), execution.parameters).content
+        document = with_parameters(pinned_notebook(store, execution), execution.shown_parameters).content
     except HoldfastError:
         document = _typed(ran)
     for cell in document["cells"]:

@@ -72,7 +72,7 @@ def fork(store: Store, config: Config, source: Execution, step: str, *, id: str 
     )
     body = {
         **created,
-        "parameters": source.parameters,
+        "parameters": source.shown_parameters,
         "notebook": source.notebook,
         "output": output,
         "forked_from": source.id,

@@ -132,5 +132,13 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
     return value
 
 
+_SECRET_NAME = re.compile(rf"(?i){_WORD}|(?:.*_)?(?:pwd|private_?key|secret_?key|webhook_?url)")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret, as far as a name tells: ``db_password``, ``apiToken``, ``PGPASSWORD``."""
+    return _is_secret(name) or _SECRET_NAME.fullmatch(name) is not None
+
+
 def _is_secret(name: Any) -> bool:
     return isinstance(name, str) and name.lower().replace("-", "").replace("_", "") in NAMES

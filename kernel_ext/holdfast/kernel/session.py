@@ -164,6 +164,9 @@ class Session:
         book = RecordBook(self.store, held.header.id)
         book.refresh()
         self.recorder.attach(held.writer)
+        for name in held.header.secrets:
+            if isinstance(value := held.header.parameters.get(name), str):
+                self.recorder.redactor.register(value)
         self.recorder.find_tables = lambda: own_tables(self.store, held.header)
         namespace = namespace_of(self.shell)
         if self._baseline is None:

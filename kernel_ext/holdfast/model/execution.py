@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
+
+from holdfast.foundation.secrets import MASK
 
 #: What a new id ends in: easily read, told apart and typed.
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -48,7 +51,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     runbook: str  # the notebook's name without folder and ending
     path: str | None = None  # where the notebook lay, absolute; None for a shell
     notebook: bytes | None = None  # digest of the pinned notebook text (a blob)
-    parameters: dict[str, Any] = {}  # as given, JSON types, secrets already redacted
+    parameters: dict[str, Any] = {}  # as given, JSON types: what the cells get; people are shown `shown_parameters`
+    secrets: tuple[str, ...] = ()  # names of the parameters that are shown to nobody
     mode: Mode = Mode.BATCH
     status: Status = Status.QUEUED
     reason: str = ""  # why it is suspended, paused, failed or cancelled
@@ -62,6 +66,16 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     fence: int = 0  # the highest fence ever given out
     owner: str | None = None  # see model.lease.Owner.text; None when nobody holds it
     lease_until: float | None = None
+
+    @property
+    def shown_parameters(self) -> dict[str, Any]:
+        """The parameters as people may see them: a secret one is ``***``."""
+        return masked(self.parameters, self.secrets)
+
+
+def masked(parameters: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """``parameters`` with ``***`` in place of those named in ``secrets``; an empty one is shown to be empty."""
+    return {name: MASK if name in secrets and value not in (None, "") else value for name, value in parameters.items()}
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

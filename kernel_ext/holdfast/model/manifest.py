@@ -47,6 +47,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     required: bool = False  # declared without a value, or with the value `...`
     description: str = ""  # the comment on its line
     schema: dict[str, Any] = {}  # JSON Schema, for forms and validation
+    secret: bool = False  # shown to nobody: its name, its annotation or the word `secret` in its comment says so
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

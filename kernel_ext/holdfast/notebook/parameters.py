@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import AuthorError
+from holdfast.foundation.secrets import is_secret_name
 from holdfast.model.manifest import Cell, Manifest, Parameter
 from holdfast.notebook.coerce import Mistyped, from_text, from_value
 from holdfast.notebook.finding import Finding
@@ -22,6 +23,9 @@ from holdfast.notebook.reader import Notebook, NotebookCell, read, source_digest
 from holdfast.notebook.types import of_annotation, of_value
 
 _UNKNOWN = object()
+_MARKED_SECRET = re.compile(r"(?i)secret(?:\s*[:;,.-]|$)|.*(?:#\s*secret\b|[(\[]secret[)\]])")
+_NO_RULES = frozenset({"type", "default", "description", "title", "$comment", "items", "writeOnly"})
+_CAN_BE_SECRET = ("str", "any", "list", "dict")
 _TYPE_COMMENT = re.compile(r"type:\s*(\S+)\s*(.*)", re.DOTALL)
 
 
@@ -95,10 +99,10 @@ def validate(manifest: Manifest, given: Mapping[str, Any] | None = None, *, text
         try:
             values[name] = from_text(value, parameter) if is_text else from_value(value, parameter)
         except Mistyped as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{name}: " + (f"is no {parameter.type}" if parameter.secret else str(error)))
             continue
         if problem := _against_schema(values[name], parameter):
-            problems.append(f"{name} {problem}")
+            problems.append(f"{name} " + ("is refused by its schema" if parameter.secret else problem))
     missing = [p for p in manifest.parameters if p.required and p.name not in typed]
     problems += [f"missing parameter {p.name!r} ({p.type}{': ' + p.description if p.description else ''})" for p in missing]
     if problems:
@@ -183,14 +187,22 @@ def _parameter(name: str, annotation: ast.expr | None, value: ast.expr | None, c
         schema = {**schema, "default": default}
     elif value is not None and not required:
         schema = {**schema, "$comment": f"computed in the cell: {ast.get_source_segment(source, value)}"}
+    marked = is_secret_name(name) or _MARKED_SECRET.match(comment.strip()) is not None or _says_secret(annotation)
+    secret = marked and kind in _CAN_BE_SECRET
     return Parameter(
         name=name,
         type=kind,
         default=None if default is _UNKNOWN else default,
         required=required,
         description=comment.strip(),
-        schema={**schema, **({"description": comment.strip()} if comment.strip() else {})},
+        schema={**schema, **({"description": comment.strip()} if comment.strip() else {}), **({"writeOnly": True} if secret else {})},
+        secret=secret,
     )
+
+
+def _says_secret(annotation: ast.expr | None) -> bool:
+    """Whether an annotation is, or holds, a type made for secrets (``SecretStr``, ``Secret[str]``)."""
+    return annotation is not None and re.search(r"\bSecret", ast.unparse(annotation)) is not None
 
 
 def _comments(source: str) -> dict[int, tuple[int, str]]:
@@ -220,7 +232,7 @@ def _description(comments: dict[int, tuple[int, str]], node: ast.stmt) -> str:
 
 def _against_schema(value: Any, parameter: Parameter) -> str | None:
     """What the schema's further words (``minimum``, ``pattern``, ``enum`` ...) say against ``value``."""
-    words = {k: v for k, v in parameter.schema.items() if k not in ("type", "default", "description", "title", "$comment", "items")}
+    words = {k: v for k, v in parameter.schema.items() if k not in _NO_RULES}
     items = parameter.schema.get("items")
     if isinstance(items, dict) and set(items) - {"type"}:
         words["items"] = items

@@ -20,6 +20,8 @@ _PLAIN: dict[str, tuple[str, dict[str, Any]]] = {
     "dict": ("dict", {"type": "object"}),
     "Dict": ("dict", {"type": "object"}),
     "Mapping": ("dict", {"type": "object"}),
+    "SecretStr": ("str", {"type": "string"}),
+    "Secret": ("str", {"type": "string"}),
     "Path": ("str", {"type": "string"}),
     "datetime": ("str", {"type": "string", "format": "date-time"}),
     "date": ("str", {"type": "string", "format": "date"}),

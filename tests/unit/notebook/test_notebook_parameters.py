@@ -176,3 +176,26 @@ def test_the_digest_does_not_depend_on_order(values: dict[str, Any]) -> None:
 
 def test_effective_values_lie_over_literal_defaults(manifest: Any) -> None:
     assert effective(manifest("a: int = 1\nb = 2\nc: str"), {"b": 3, "c": "x"}) == {"a": 1, "b": 3, "c": "x"}
+
+
+@pytest.mark.parametrize(
+    ("line", "secret"),
+    [
+        ("db_password: str", True),
+        ("apiToken = ''", True),
+        ("PGPASSWORD = ''", True),
+        ("hook: 'SecretStr' = ''", True),
+        ("hook: pydantic.SecretStr | None = None", True),
+        ("pin = ''  # secret", True),
+        ("pin = ''  # secret: of the door", True),
+        ("pin = ''  # of the door (secret)", True),
+        ("token_count: int = 3", False),
+        ("max_tokens: str = '5'", False),
+        ("secret_name: str = 'prod/db'", False),
+        ("token: int = 3", False),
+        ("region = 'x'  # where the secret lies", False),
+    ],
+)
+def test_what_is_a_secret(manifest: Callable[..., Manifest], line: str, secret: bool) -> None:
+    (parameter,) = manifest(line).parameters
+    assert parameter.secret is secret and parameter.schema.get("writeOnly", False) is secret

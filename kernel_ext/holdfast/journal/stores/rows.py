@@ -52,12 +52,20 @@ def _clean_all(value: Any) -> Any:
     return [_clean_all(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
+#: Beside the parameters in their column; no name of a parameter.
+_SECRETS: Final = "*secrets"
+
+
+def _with_secrets(execution: Execution) -> dict[str, Any]:
+    return {**execution.parameters, _SECRETS: execution.secrets} if execution.secrets else execution.parameters
+
+
 def execution_row(execution: Execution, now: float) -> tuple[Any, ...]:
     """The header as a row of :data:`HEADER`; ``now`` fills times that are not set."""
     e = execution
     created = e.created_at or now
     return (
-        e.id, clean(e.runbook), clean(e.path), e.notebook, _encode(e.parameters), str(e.mode), str(e.status), clean(e.reason),
+        e.id, clean(e.runbook), clean(e.path), e.notebook, _encode(_with_secrets(e)), str(e.mode), str(e.status), clean(e.reason),
         created, e.updated_at or created, clean(e.started_by), e.parent, e.forked_from, e.key, e.due_at, e.fence, e.owner, e.lease_until,
     )  # fmt: skip
 
@@ -66,8 +74,10 @@ def execution_of(row: Sequence[Any]) -> Execution:
     """A row of :data:`HEADER` as a header."""
     (id, runbook, path, notebook, parameters, mode, status, reason, created_at, updated_at, started_by, parent, forked_from, key, due_at,
      fence, owner, lease_until) = row  # fmt: skip
+    given = _decode(parameters)
+    secrets = tuple(given.pop(_SECRETS, ()))
     return Execution(
-        id=id, runbook=runbook, path=path, notebook=notebook, parameters=_decode(parameters), mode=Mode(mode), status=Status(status),
+        id=id, runbook=runbook, path=path, notebook=notebook, parameters=given, secrets=secrets, mode=Mode(mode), status=Status(status),
         reason=reason, created_at=created_at, updated_at=updated_at, started_by=started_by, parent=parent, forked_from=forked_from,
         key=key, due_at=due_at, fence=fence, owner=owner, lease_until=lease_until,
     )  # fmt: skip
