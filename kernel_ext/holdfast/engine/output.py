@@ -48,8 +48,8 @@ class Output:
     def _for_people(self) -> NotebookNode:
         if self._shown is None:
             return self.notebook
-        cells = [NotebookNode({**c, "source": self._shown}) if c.get("id") == TAG else c for c in self.notebook.cells]
-        return NotebookNode({**self.notebook, "cells": cells})
+        cells = [NotebookNode({**c, "source": self._shown}) if c.get("id") == TAG else c for c in self.notebook.cells]  # type: ignore[no-untyped-call]
+        return NotebookNode({**self.notebook, "cells": cells})  # type: ignore[no-untyped-call]
 
 
 def write_elsewhere(text: str, place: str) -> None:
