@@ -1,7 +1,7 @@
 """Holdfast: durable runbooks in Jupyter.
 
-What an author uses in cells: ``call``, ``for_each``, ``now``, ``idempotency_key``, ``TerminalError``. Nothing has to be imported for
-commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
+What an author uses in cells: ``call``, ``for_each``, ``wait``, ``now``, ``idempotency_key``, ``TerminalError``. Nothing has to be
+imported for commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from holdfast.durable.for_each import for_each as for_each
     from holdfast.durable.interceptor import Outcome as Outcome
     from holdfast.durable.results import Results as Results
+    from holdfast.durable.timers import Waited as Waited
+    from holdfast.durable.timers import wait as wait
     from holdfast.errors import CallError as CallError
     from holdfast.errors import ForEachError as ForEachError
     from holdfast.errors import HoldfastError as HoldfastError
@@ -32,10 +34,12 @@ _PUBLIC = {
     "Results": "holdfast.durable.results",
     "Retry": "holdfast.model.policy",
     "TerminalError": "holdfast.errors",
+    "Waited": "holdfast.durable.timers",
     "call": "holdfast.durable.calls",
     "for_each": "holdfast.durable.for_each",
     "idempotency_key": "holdfast.durable.calls",
     "now": "holdfast.durable.clock",
+    "wait": "holdfast.durable.timers",
 }
 
 __all__ = [
@@ -47,10 +51,12 @@ __all__ = [
     "Results",
     "Retry",
     "TerminalError",
+    "Waited",
     "call",
     "for_each",
     "idempotency_key",
     "now",
+    "wait",
 ]
 
 

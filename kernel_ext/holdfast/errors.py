@@ -33,6 +33,7 @@ CODES: dict[str, str] = {
     "HF154": "a function that cannot be a call",
     "HF155": "an idempotency key outside a call",
     "HF156": "a wrong argument of for_each",
+    "HF157": "not a length of time nor a moment",
     "HF158": "a question that cannot be asked",
     "HF160": "request body too large to be recorded",
     "HF161": "request body cannot be recorded",

@@ -114,7 +114,7 @@ def work(desk: Desk, id: str, *, output: str | None = None, follow: bool = False
 
 def signals(desk: Desk) -> Any:
     """Ctrl-C pauses politely, a second one at once; SIGTERM and SIGHUP suspend at once, for another worker to take over."""
-    from holdfast.engine.heartbeat import Asked
+    from holdfast.executions.requests import Asked
 
     def reins(ask: Callable[[Asked], None]) -> None:
         pressed = 0

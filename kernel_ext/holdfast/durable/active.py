@@ -32,6 +32,7 @@ class ActiveCell:
         "epoch",
         "lock",
         "main",
+        "matters",
         "notes",
         "offsets",
         "plan",
@@ -51,6 +52,7 @@ class ActiveCell:
         self.plan: list[Planned] = []
         self.undeclared: dict[str, None] = {}  # in order, once each
         self.notes: list[Draft] = []
+        self.matters: dict[str, None] = {}  # keys of the pending matters that a lane was suspended for
         self._index: StepIndex | None = None
         self._scopes: dict[str, bytes] = {}
 

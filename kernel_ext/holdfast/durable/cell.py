@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from holdfast.errors import ControlFlow
 from holdfast.model.entry import Draft
 from holdfast.model.policy import Policy
 
@@ -46,5 +47,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     replayed: int = 0  # of these, answered from the record
     orphaned: tuple[str, ...] = ()  # operations recorded by an earlier version of the cell and not asked for by this one
     undeclared: tuple[str, ...] = ()  # effects the audit hook saw outside any call
+    matters: tuple[str, ...] = ()  # pending matters that it was suspended for
+    unwound: ControlFlow | None = None  # what ended its main line, though the author's code may have caught it
     plan: tuple[Planned, ...] = ()  # dry run: the writes it would have made
     drafts: tuple[Draft, ...] = ()  # entries to be committed together with the cell's completion or failure

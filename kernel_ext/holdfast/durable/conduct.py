@@ -233,6 +233,8 @@ def outcome_body(call: Call, number: int, recorder: Recorder, **what: Any) -> di
             body["arguments"] = recorder.redact(request.arguments)
         if request.cheap:
             body["cheap"] = True
+        if request.kept:
+            body["kept"] = True
     return body
 
 

@@ -36,6 +36,7 @@ class Record:
         "cheap",
         "doubtful",
         "effect",
+        "kept",
         "key",
         "lane",
         "next_at",
@@ -52,7 +53,7 @@ class Record:
         self.begun = 0.0  # when the last intent was committed, seconds since the epoch
         self.attempts = 0  # the number of the last one
         self.effect: str = Effect.READ
-        self.cheap = False
+        self.cheap = self.kept = False
         self.doubtful = False  # an idempotent call of which an earlier attempt may have had its effect
         self.lane = ""
         self.open = False  # an intent without outcome
@@ -74,7 +75,7 @@ class Record:
             return False
         if context.mode == "restore" or self.attempt_of_step == context.step_attempt:
             return True
-        return bool(out["state"] == "succeeded" and (self.cheap or self.effect != Effect.READ))
+        return bool(out["state"] == "succeeded" and (self.cheap or self.kept or self.effect != Effect.READ))
 
     def take(self, kind: str, body: dict[str, Any]) -> None:
         """Fold one entry in."""
@@ -87,6 +88,7 @@ class Record:
             if "kind" in body:  # a read: its outcome describes it
                 self.about = body
                 self.effect, self.lane, self.cheap = body["effect"], body["lane"], "cheap" in body
+                self.kept = "kept" in body
             self.attempts = max(self.attempts, body["attempt"])
             self.outcome, self.open, self.verdict = body, False, None
             if "transient" in body:

@@ -24,6 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     effect: Effect
     arguments: Mapping[str, Any] = {}  # for people, JSON types, credentials left out
     cheap: bool = False  # clock and random: the outcome may wait for the next commit (nothing outside depends on it before)
+    kept: bool = False  # a read whose success later attempts of the step keep: a wait that is over, a person's answer
     origin: str = ""  # the place whose traces a later probe would read (a host's state folder); kept with the intent, see Attempt.origin
 
 

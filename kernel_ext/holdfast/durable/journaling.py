@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from holdfast.durable.identity import idempotency_key
 from holdfast.durable.index import Record
 from holdfast.durable.retries import DEFAULT
 from holdfast.durable.values import Values
+from holdfast.durable.waiting import Pause, sleeping
 from holdfast.foundation.secrets import Redactor
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Draft
@@ -55,6 +57,7 @@ class Journaling:
         self._state_dir, self._max_value_bytes = state_dir, max_value_bytes
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.attended = True  # False, set by the kernel: an engine drives it, and an interrupt is the engine's word to end the cell
+        self.while_waiting: Callable[[], AbstractContextManager[Pause]] = sleeping  # set by the kernel: serves its front-ends meanwhile
         self.find_tables: Callable[[], Sequence[Path]] = tuple  # set by the kernel: the runbook's own tables of commands
         self._tables: Sequence[Path] | None = None
         self.execution = ""

@@ -163,7 +163,8 @@ class Recorder(Journaling):
                 continue
             token = HERE.set(Here(True, wanted, call.lane, call.cell))
             try:
-                tried = (do(wanted), None)
+                with call.lane:
+                    tried = (do(wanted), None)
             except Exception as error:
                 tried = (None, error)
             finally:
@@ -211,7 +212,8 @@ class Recorder(Journaling):
                 continue
             token = HERE.set(Here(True, wanted, call.lane, call.cell))
             try:
-                tried = (await do(wanted), None)
+                with call.lane:
+                    tried = (await do(wanted), None)
             except Exception as error:
                 tried = (None, error)
             finally:

@@ -25,6 +25,8 @@ def summarise(cell: ActiveCell, kept: list[Draft]) -> Summary:
         replayed=cell.replayed,
         orphaned=operations,
         undeclared=tuple(cell.undeclared),
+        matters=tuple(cell.matters),
+        unwound=cell.main.ended,
         plan=tuple(cell.plan),
         drafts=tuple(drafts),
     )

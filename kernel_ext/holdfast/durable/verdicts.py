@@ -236,7 +236,8 @@ def _ask(recorder: Recorder, call: Call, kind: PromptKind, text: str, verdicts: 
             request=request,
             attempt=record.attempts,
         )
-        raise Suspend(text, waiting_for="prompt", prompt=prompt.id, step=step)
+        call.cell.matters[prompt.id] = None
+        raise Suspend(text, waiting_for="prompt", prompt=prompt.id, matter=prompt.id, step=step)
     body = {
         "verdict": answer["verdict"],
         "value": answer.get("value"),

@@ -11,12 +11,12 @@ import msgspec
 from holdfast.config import Config
 from holdfast.engine.execute import execute, require
 from holdfast.engine.gate import Gate
-from holdfast.engine.heartbeat import Asked
 from holdfast.engine.telling import News, Stood, Told
 from holdfast.engine.watcher import Failure, Result
 from holdfast.executions.evidence import outputs_of
 from holdfast.executions.find import require_step
 from holdfast.executions.history import history
+from holdfast.executions.requests import Asked
 from holdfast.journal.store import Store
 from holdfast.model.entry import Kind
 from holdfast.model.execution import Status

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from holdfast.engine.heartbeat import Asked
+import msgspec
+
 from holdfast.engine.plan import Plan
 from holdfast.engine.record import Record
 from holdfast.engine.steps import StepEnd
 from holdfast.engine.watcher import Failure, Result
+from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Kind
@@ -74,34 +76,36 @@ class Ending:
         return self._result(Status.FAILED, reason, failure=failure, error=self.error)
 
     def _suspended(self) -> Result:
+        prompts = tuple(str(end.reply["prompt"]) for end in self.waiting if end.reply.get("prompt"))
+        matters = tuple(dict.fromkeys(str(key) for end in self.waiting for key in end.reply.get("matters") or ()))
         dues = [float(end.reply["due_at"]) for end in self.waiting if end.reply.get("due_at") is not None]
         if self.retry_at is not None:
             dues.append(self.retry_at)
-        prompts = tuple(str(end.reply["prompt"]) for end in self.waiting if end.reply.get("prompt"))
-        reasons = [end.reason for end in self.waiting if end.reason]
+        reasons = list(dict.fromkeys(end.reason for end in self.waiting if end.reason))
         if self.retry_at is not None:
             reasons.append(f"the next attempt starts at {clock.iso(self.retry_at)}")
-        return self._result(Status.SUSPENDED, "; ".join(reasons), prompts=prompts, due_at=min(dues, default=None))
+        return self._result(Status.SUSPENDED, "; ".join(reasons), prompts=prompts, matters=matters, due_at=min(dues, default=None))
 
 
-def write(writer: Writer, result: Result) -> None:
-    """Commit the end. A suspended execution whose prompts were all answered meanwhile is due at once.
+def write(writer: Writer, result: Result) -> Result:
+    """Commit the end; returns it with the due time as written. A suspended execution is due with the first of its pending matters, and at
+    once when one of those it waits for has ended meanwhile.
 
     Raises:
         Fenced, StoreError.
     """
     body: dict[str, Any] = {"reason": result.reason, "output": result.output}
-    due = result.due_at
     if result.failure is not None:
         failure = result.failure
         body["failure"] = {name: getattr(failure, name) for name in failure.__struct_fields__}
     if result.status == Status.SUSPENDED:
-        body |= {"prompts": list(result.prompts), "due_at": due}
-        open_ones = {p.key for p in writer.store.pending(kind="prompt", execution=writer.execution)}
-        if result.prompts and not open_ones & set(result.prompts):
-            due = clock.now()
-    change = Change(status=result.status, reason=result.reason, due_at=due or 0)
+        dues = [p.due_at for p in writer.store.pending(execution=writer.execution) if p.due_at is not None]
+        dues += [] if result.due_at is None else [result.due_at]
+        result = msgspec.structs.replace(result, due_at=min(dues, default=None))
+        body |= {"prompts": list(result.prompts), "matters": list(result.matters), "due_at": result.due_at}
+    change = Change(status=result.status, reason=result.reason, due_at=result.due_at or 0, awaits=result.matters)
     writer.append(_KINDS[result.status], body, change=change)
+    return result
 
 
 def standing(record: Record, plan: Plan, manifest: Manifest, parameters_digest: str, sent: Any) -> None:

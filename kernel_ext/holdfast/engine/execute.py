@@ -11,12 +11,13 @@ from holdfast.config import Config
 from holdfast.engine.changes import accept_changes
 from holdfast.engine.ending import write
 from holdfast.engine.gate import Gate
-from holdfast.engine.heartbeat import REQUEST_KINDS, Asked, Heartbeat, open_requests
+from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
 from holdfast.engine.stage import Options, Stage
 from holdfast.engine.watcher import Result, Watcher
 from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
+from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
 from holdfast.foundation import clock
 from holdfast.journal.ownership import take, this_process, unattended
@@ -114,7 +115,7 @@ def _work(
         stage.begin()
         result = worker.run()
         stage.finish(result)
-        write(writer, result)
+        result = write(writer, result)
         _tidy(writer, config, result)
     except HoldfastError as error:
         _give_up(writer, error)
@@ -195,13 +196,11 @@ def _standing_still(store: Store, header: Execution, by_person: bool, changes: b
     if stays:
         return _as_is(store, header)
     if header.status == Status.SUSPENDED and not changes:
-        prompts = [p.key for p in store.pending(kind="prompt", execution=header.id)]
+        pending = store.pending(execution=header.id)
         due = header.due_at is not None and header.due_at <= clock.now()
-        if prompts and not due:
-            result = _as_is(store, header)
-            return msgspec.structs.replace(result, prompts=tuple(prompts))
-        if not due and not prompts and header.due_at is not None and not by_person:
-            return _as_is(store, header)
+        if not due and (pending or (header.due_at is not None and not by_person)):
+            result, prompts = _as_is(store, header), tuple(p.key for p in pending if p.kind == "prompt")
+            return msgspec.structs.replace(result, prompts=prompts, matters=tuple(p.key for p in pending))
     return None
 
 

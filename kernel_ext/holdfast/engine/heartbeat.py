@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-
-import msgspec
+from collections.abc import Callable
 
 from holdfast.errors import Fenced, StoreError
+from holdfast.executions.requests import Asked, open_requests
 from holdfast.foundation import clock, faults
 from holdfast.journal.store import Store
-from holdfast.model.entry import Entry, Kind
+from holdfast.model.entry import Kind
 from holdfast.model.lease import Lease
 
 #: Seconds between two looks at what was asked from outside.
 LOOK = 0.5
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody asked of a running execution."""
-
-    what: str  # "pause" | "cancel"
-    who: str = ""
-    why: str = ""
-    at_once: bool = False  # also the cell that runs
-    stays: bool = True  # False: the worker must go, the execution need not wait for a person
-
-
-def open_requests(entries: Iterable[Entry]) -> list[Asked]:
-    """The requests that nobody has acted on yet; going on after a pause settles that pause."""
-    open: list[Asked] = []
-    for entry in entries:
-        if entry.kind == Kind.REQUESTED:
-            body = entry.data
-            if body.get("what") in ("pause", "cancel"):
-                open.append(Asked(what=body["what"], who=body.get("who") or entry.actor, why=body.get("why") or ""))
-        elif entry.kind in (Kind.EXECUTION_PAUSED, Kind.EXECUTION_RESUMED):
-            open = [a for a in open if a.what == "cancel"]
-        elif entry.kind == Kind.EXECUTION_CANCELLED:
-            open = []
-    return open
-
-
-REQUEST_KINDS = (Kind.REQUESTED, Kind.EXECUTION_PAUSED, Kind.EXECUTION_RESUMED, Kind.EXECUTION_CANCELLED)
 
 
 class Heartbeat:
@@ -103,5 +74,5 @@ class Heartbeat:
             entries = self._store.read(self._lease.execution, after=self._after, kinds=(Kind.REQUESTED,))
             for entry in entries:
                 self._after = max(self._after, entry.seq)
-            for one in open_requests(entries):
+            for one in open_requests(e for e in entries if e.fence != self._lease.fence):  # what we wrote we have heard
                 self._asked(one)

@@ -10,13 +10,13 @@ from typing import Any
 
 from holdfast.engine.ending import Ending, standing
 from holdfast.engine.gate import Gate
-from holdfast.engine.heartbeat import Asked
 from holdfast.engine.kernels import Kernel
 from holdfast.engine.plan import Plan, StepState, choose
 from holdfast.engine.stage import Stage
 from holdfast.engine.steps import StepEnd, StepRunner, Task
 from holdfast.engine.watcher import Failure, Result
 from holdfast.errors import AuthorError, Fenced, StoreError
+from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
 from holdfast.model.entry import Kind
 from holdfast.model.manifest import Step
@@ -211,6 +211,9 @@ class Worker:
         present = self.ending.asked
         if present is None or asked.what == "cancel" or (asked.at_once and present.what != "cancel"):
             self.ending.asked = asked
+            if asked.what == "pause" and asked.stays and not asked.at_once and not asked.written and self._busy:
+                body = {"what": "pause", "who": asked.who, "why": asked.why}
+                self.stage.writer.append(Kind.REQUESTED, body)  # a cell that only waits sees it there and lets go
             self.stage.announce.note(f"{asked.what} asked for by {asked.who or 'somebody'}" + (f": {asked.why}" if asked.why else ""))
         self.plan.stopping = self._hold_cells = True
         for kernel, _ in self._busy.values():

@@ -40,11 +40,19 @@ def load(shell: Any) -> None:
     for handlers in (kernel.shell_handlers, kernel.control_handlers):
         for name in ("execute_request", "shutdown_request"):
             handlers[name] = getattr(kernel, name)  # those there are bound to the class as it was
+    _receive_anew(kernel)
     durable: Any = kernel
     register(shell, lambda: durable.holdfast, lambda: durable._holdfast_desk)
     display(  # type: ignore[no-untyped-call]
         notice("Holdfast records from the next cell on", ["What ran before in this kernel is not recorded. %holdfast help"]), raw=True
     )
+
+
+def _receive_anew(kernel: Any) -> None:
+    """The thread that receives messages calls the method that was there when the kernel started."""
+    thread = getattr(kernel, "shell_channel_thread", None)
+    if thread is not None:
+        thread.io_loop.add_callback(lambda: kernel.shell_stream.on_recv(kernel.shell_channel_thread_main, copy=False))
 
 
 def _mix(thing: Any, before: type) -> None:

@@ -38,6 +38,7 @@ class Desk:
         self._kernel: Any = kernel
         self.shell: Any = kernel.shell
         self.session = Session(self.shell, Config.load(), self.shell.user_ns.get("__session__"))
+        self.session.recorder.while_waiting = self._kernel.holdfast_waiting
         self.lifecycle = Lifecycle(self.session)
         self.shell.holdfast_hides = self._hides
         self._wiring: Wiring | None = None

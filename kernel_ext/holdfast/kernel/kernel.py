@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ipykernel.ipkernel import IPythonKernel
 from traitlets import Type
 
 from holdfast.errors import ControlFlow, Fenced, HoldfastError
 from holdfast.kernel import tap
+from holdfast.kernel.pump import PumpingKernel
 from holdfast.kernel.registering import register
 from holdfast.kernel.shell import CellShell
 from holdfast.kernel.streams import drain
@@ -31,7 +31,7 @@ _WARM_UP_SECONDS = 0.15  # after the start: the answer to kernel_info_request go
 _TURN: ContextVar[Turn | None] = ContextVar("holdfast_turn", default=None)
 
 
-class DurableKernel(IPythonKernel):
+class DurableKernel(PumpingKernel):
     """What makes an ``IPythonKernel`` durable. Also put before the class of a running kernel by ``%load_ext holdfast``."""
 
     _holdfast_desk: Desk | None = None

@@ -23,7 +23,7 @@ from holdfast.kernel.shell import adopt_results
 from holdfast.kernel.turn import Turn
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Change, Status
-from holdfast.prompts.listing import get, list_prompts
+from holdfast.prompts.listing import get
 
 
 class Lifecycle:
@@ -254,12 +254,12 @@ class Lifecycle:
             self.fenced(turn, error)
             return
         self._commit_without_record(summary.drafts)
-        details = {k: v for k, v in error.details.items() if k in ("waiting_for", "prompt", "due_at")}
+        details = {k: v for k, v in error.details.items() if k in ("waiting_for", "prompt", "due_at") and v is not None}
         if isinstance(error, Cancel):
             turn.told |= {"state": "cancelled", "reason": error.reason, **details}
             turn.notices = [notices.cancelled(error.reason)]
         else:
-            turn.told |= {"state": "suspended", "reason": error.reason, **details}
+            turn.told |= {"state": "suspended", "reason": error.reason, "matters": list(summary.matters), **details}
             turn.notices = [notices.suspended(error.reason, details.get("prompt"), self._verdicts(details.get("prompt")))]
         if not request.engine:
             session.state.failed(label(request.key, request.digest, turn.attempt), request.code)
@@ -274,14 +274,18 @@ class Lifecycle:
         turn.told |= {"state": "fenced", "execution": held.header.id, "reason": str(error)}
         turn.notices = [notices.fenced(held.header.id, _holder(header.owner if header else None))]
 
-    def _swallowed(self, turn: Turn) -> Suspend | None:
-        """A bare ``except:`` in the cell may have caught the ``Suspend`` of a call whose prompt is still open: the cell has not ended."""
-        if turn.summary is None or not turn.summary.calls or self.session.holding is None:
+    def _swallowed(self, turn: Turn) -> ControlFlow | None:
+        """A bare ``except:`` in the cell may have caught what unwinds it: the cell has not ended."""
+        if turn.summary is None or self.session.holding is None:
             return None
-        execution = self.session.holding.header.id
-        for prompt in list_prompts(self.session.store, execution=execution):
-            if prompt.step == turn.asked.step and prompt.opened_at >= turn.started_at:
-                return Suspend(prompt.text, waiting_for="prompt", prompt=prompt.id)
+        if turn.summary.unwound is not None:
+            return turn.summary.unwound
+        if turn.summary.matters:  # in a thread of the author's
+            waits = {p.key: p for p in self.session.store.pending(execution=self.session.holding.header.id)}
+            for key in turn.summary.matters:
+                if key in waits:
+                    kind = waits[key].kind
+                    return Suspend(f"a {kind} is waited for", waiting_for=kind, matter=key, prompt=key if kind == "prompt" else None)
         return None
 
     def _verdicts(self, prompt: str | None) -> tuple[str, ...]:

@@ -35,8 +35,14 @@ class Kind(StrEnum):
     PROMPT_ANSWERED = "prompt.answered"
     PROMPT_EXPIRED = "prompt.expired"
     PROMPT_WITHDRAWN = "prompt.withdrawn"
-    TIMER_SET = "timer.set"
-    SIGNAL_RECEIVED = "signal.received"
+    TIMER_SET = "timer.set"  # body: due_at, absolute; set once, however often the execution comes by
+    TIMER_FIRED = "timer.fired"
+    SIGNAL_RECEIVED = "signal.received"  # from outside; body: value
+    SIGNAL_AWAITED = "signal.awaited"
+    SIGNAL_TAKEN = "signal.taken"  # by one wait, once; body: seq of what was received, or that the time was up
+    CHILD_AWAITED = "child.awaited"
+    CHILD_ENDED = "child.ended"  # key: the child's id; body: its status
+    PUBLISHED = "output.published"  # body: values by name
     ITEM_COMPLETED = "item.completed"  # for_each
     NOTE = "note"  # undeclared effects, orphaned records, flags: for people
 

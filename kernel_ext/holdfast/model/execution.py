@@ -79,13 +79,17 @@ def masked(parameters: Mapping[str, Any], secrets: Collection[str]) -> dict[str,
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What an append alters in the header, in the same transaction. ``None`` leaves a field as it is; ``due_at`` 0 clears it."""
+    """What an append alters in the header, in the same transaction. ``None`` leaves a field as it is; ``due_at`` 0 clears it.
+
+    ``awaits`` names pending matters: unless all of them are still open, ``due_at`` is the present moment instead. So an execution
+    that suspends cannot miss an answer that comes in the same instant."""
 
     status: Status | None = None
     reason: str | None = None
     due_at: float | None = None
     notebook: bytes | None = None
     path: str | None = None
+    awaits: tuple[str, ...] = ()
 
 
 def new_id(at: float) -> str:

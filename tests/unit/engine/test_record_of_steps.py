@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from holdfast.engine.changes import compare
-from holdfast.engine.heartbeat import open_requests
 from holdfast.engine.record import Record
+from holdfast.executions.requests import open_requests
 from holdfast.model.entry import Entry, Kind
 from holdfast.notebook.compile import compile as compile_notebook
 from holdfast.notebook.reader import read

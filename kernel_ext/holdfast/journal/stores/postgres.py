@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -91,7 +92,12 @@ class PostgresStore:
 
         def write(connection: Connection) -> int | None:
             faults.point("journal.before_commit")
-            row = connection.cursor(binary=True).execute(query, values).fetchone()
+            # With `awaits` the header is locked first: the statement then sees what whoever held the lock has closed.
+            locked = change is not None and bool(change.awaits)
+            with connection.transaction() if locked else contextlib.nullcontext():
+                if locked:
+                    connection.execute(sql.LOCK, (execution,))
+                row = connection.cursor(binary=True).execute(query, values).fetchone()
             return None if row is None else row[0]
 
         def there(connection: Connection) -> int | None:

@@ -41,6 +41,8 @@ CLAIM: Final = (
 RENEW: Final = f"UPDATE holdfast.execution SET lease_until = {_NOW} + %s WHERE id = %s AND fence = %s AND owner = %s RETURNING lease_until"
 RELEASE: Final = "UPDATE holdfast.execution SET owner = NULL, lease_until = NULL WHERE id = %s AND fence = %s AND owner = %s"
 
+LOCK: Final = "SELECT 1 FROM holdfast.execution WHERE id = %s FOR UPDATE"
+_OPEN_ONES: Final = "(SELECT count(*) FROM holdfast.pending p WHERE p.no = execution.no AND p.key = ANY(%(awaits)s))"
 _HEAD: Final = "UPDATE holdfast.execution SET last_seq = last_seq + %(n)s, updated_at = greatest(updated_at, %(now)s)"
 _ONE: Final = (
     f"INSERT INTO holdfast.entry {_ENTRY_COLUMNS} SELECT no, last_seq, %(kind)s, %(step)s, %(ekey)s, %(now)s, %(fence)s, %(actor)s, "
@@ -86,7 +88,11 @@ def append(
     """``Store.append`` as one statement that returns the last seq, or no row when the execution or the fence is another."""
     values: dict[str, Any] = {"id": execution, "now": now, "fence": fence, "append": mark, "n": len(rows)}
     head = _HEAD
-    for column, value in change_columns(change).items():
+    columns = change_columns(change)
+    if change is not None and change.awaits:
+        head += f", due_at = CASE WHEN {_OPEN_ONES} < %(awaited)s THEN %(now)s ELSE %(c_due_at)s END"
+        values.update(awaits=list(change.awaits), awaited=len(set(change.awaits)), c_due_at=columns.pop("due_at", None))
+    for column, value in columns.items():
         head += f", {column} = %(c_{column})s"
         values[f"c_{column}"] = value
     head += " WHERE id = %(id)s" + ("" if fence is None else " AND fence = %(fence)s")

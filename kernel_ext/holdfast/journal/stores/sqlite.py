@@ -111,12 +111,12 @@ class SqliteStore:
             seq = self._check_fence(db, execution, number, fence)
             for row in rows:
                 seq = self._insert(db, execution, number, row)
-            if change is not None:
-                self._change(db, number, change, now)
             for p in opens:
                 db.execute(_OPEN, (number, p.key, p.kind, p.due_at, p.body))
             for key in closes:
                 db.execute("DELETE FROM pending WHERE no = ? AND key = ?", (number, key))
+            if change is not None:
+                self._change(db, number, change, now)
         return seq
 
     def _insert(self, db: sqlite3.Connection, execution: str, number: int, row: tuple[Any, ...]) -> int:
@@ -150,6 +150,10 @@ class SqliteStore:
     @staticmethod
     def _change(db: sqlite3.Connection, number: int, change: Change, now: float) -> None:
         sets = {"updated_at": now, **change_columns(change)}
+        if change.awaits:
+            query = f"SELECT count(*) FROM pending WHERE no = ? AND key IN ({', '.join('?' * len(change.awaits))})"
+            if db.execute(query, (number, *change.awaits)).fetchone()[0] < len(set(change.awaits)):
+                sets["due_at"] = now
         db.execute(f"UPDATE execution SET {', '.join(f'{n} = ?' for n in sets)} WHERE no = ?", (*sets.values(), number))
 
     # -- reading

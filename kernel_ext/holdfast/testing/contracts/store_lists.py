@@ -126,6 +126,21 @@ class ListsContract(StoreFixtures):
         one.append("x", opens=[Pending(execution="one", kind="timer", key="u")], closes=["u", "t"])
         assert store.pending(execution="one") == []
 
+    def test_who_suspends_cannot_miss_what_was_closed_meanwhile(self, store: Store) -> None:
+        writer = started(store)
+        writer.append(
+            "x", opens=[Pending(execution="e", kind="prompt", key="p"), Pending(execution="e", kind="timer", key="t", due_at=9.0)]
+        )
+        suspended = Change(status=Status.SUSPENDED, due_at=9.0, awaits=("p", "t"))
+        writer.append("x", change=suspended)
+        assert store.headers()[0].due_at == 9.0
+        store.append("e", [Draft(kind="answered")], fence=None, closes=["p"])
+        before = store.now()
+        writer.append("x", change=suspended)
+        assert (store.headers()[0].due_at or 0.0) >= before - 1
+        writer.append("x", change=Change(due_at=0, awaits=("t",)))
+        assert store.headers()[0].due_at is None
+
     def test_a_lost_compare_and_set_closes_nothing(self, store: Store) -> None:
         writer = started(store)
         writer.append("x", once="o", opens=[Pending(execution="e", kind="prompt", key="p")])
