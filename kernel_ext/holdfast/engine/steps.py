@@ -159,8 +159,10 @@ class StepRunner:
     def _of_reply(self, reply: Reply, step: str, kernel: Kernel, timeout: float | None) -> StepEnd:
         if reply.state != "failed":
             return StepEnd(state=reply.state, reply=reply.told, reason=str(reply.told.get("reason") or ""))
+        journaled = "attempt" in reply.told  # else the cell was stopped, or refused, before it began
         if kernel.timed_out:
-            return StepEnd(state="failed", failure=failure_of(step, timed_out(step, timeout)), reply=reply.told)
+            failure = failure_of(step, timed_out(step, timeout))
+            return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=journaled)
         told = reply.told.get("error") or {}
         failure = Failure(
             step=step,
@@ -169,7 +171,7 @@ class StepRunner:
             code=told.get("code"),
             terminal=bool(reply.told.get("terminal")) or reply.content.get("ename") == "TerminalError",
         )
-        return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=bool(reply.told))
+        return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=journaled)
 
     def _died(self, kernel: Kernel, task: Task, words: str) -> StepEnd:
         if kernel.timed_out:
