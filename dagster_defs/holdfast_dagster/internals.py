@@ -30,6 +30,7 @@ from dagster._core.executor.base import Executor
 from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster_shared.error import SerializableErrorInfo
 
+from holdfast.engine.identity import this_process
 from holdfast_dagster import names, sessions
 from holdfast_dagster.suspension import Superseded, Suspended
 
@@ -95,6 +96,7 @@ class HoldfastExecutor(Executor):
         how = "suspends the run while it waits" if obstacle is None else f"leaves waiting steps to a later run: {obstacle}"
         data = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
         yield DagsterEvent.engine_event(plan_context, f"Holdfast executor in process {os.getpid()}; {how}", data)
+        self._sign(instance, plan_context.dagster_run)
         sessions.announce(run_id, sessions.Manners(suspends=obstacle is None, resumed=resumed))
         manager = PlanExecutionContextManager(
             job=plan_context.job,
@@ -114,6 +116,13 @@ class HoldfastExecutor(Executor):
         finally:
             yield from manager.shutdown_context()
             sessions.forget(run_id)
+
+    @staticmethod
+    def _sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+        """Say who works on the run, whoever launched it: a worker that dies can be told from one that is slow."""
+        me = this_process(sessions.worker_label(run.run_id)).text
+        if run.tags.get(names.WORKER) != me:
+            instance.add_run_tags(run.run_id, {names.WORKER: me})
 
 
 class _Walk:

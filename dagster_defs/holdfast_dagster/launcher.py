@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -23,6 +23,7 @@ from holdfast.client import Client
 from holdfast.config import Config
 from holdfast.engine import identity
 from holdfast.errors import HoldfastError
+from holdfast.model.execution import Execution
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of
 from holdfast_dagster.sessions import worker_label
@@ -209,9 +210,7 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             return False
         self._instance.report_run_canceling(run)
         worker = worker_of(run)
-        owner = identity.parse(worker) if worker and alive(worker) else None
-        if owner is not None:
-            os.kill(owner.pid, signal.SIGINT)
+        if worker and end_worker(worker):
             return True
         cancel_executions(run)
         again = self._instance.get_run_by_id(run_id)
@@ -236,10 +235,22 @@ def alive(worker: str) -> bool:
     return owner is not None and identity.identity(owner.pid, owner.label) == worker
 
 
-def cancel_executions(run: Run) -> None:
-    """Cancel what the run works on; what has ended already stays as it is."""
+def end_worker(worker: str) -> bool:
+    """Interrupt that very process; returns whether it was there."""
+    owner = identity.parse(worker) if alive(worker) else None
+    if owner is None:
+        return False
+    try:
+        os.kill(owner.pid, signal.SIGINT)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def cancel_executions(run: Run, executions: Iterable[Execution] | None = None) -> None:
+    """Cancel what the run works on (or those given); what has ended already stays as it is."""
     with Client.open() as client:
-        for execution in executions_of(client, run):
+        for execution in executions_of(client, run) if executions is None else executions:
             try:
                 client.cancel(execution.id, why="the Dagster run was cancelled")
             except HoldfastError as error:

@@ -23,6 +23,9 @@ WORKER: Final = ".dagster/holdfast_worker"
 #: On a suspended run that a person lets go on: its next worker renews retry budgets and ends a pause.
 BY_PERSON: Final = ".dagster/holdfast_by_person"
 
+#: On a suspended run: which pause its log has told of.
+TOLD: Final = ".dagster/holdfast_told"
+
 # -- tags and metadata of ops
 
 #: On ops: the step's name.

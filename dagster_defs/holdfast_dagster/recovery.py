@@ -6,19 +6,42 @@ import dagster as dg
 from dagster._core.launcher.base import LaunchRunContext
 
 from holdfast.client import Client
-from holdfast.model.execution import Execution
+from holdfast.engine import identity
+from holdfast.errors import LookupFailedError
+from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of
 from holdfast_dagster.internals import start_worker_again
 from holdfast_dagster.launcher import HoldfastRunLauncher, alive, cancel_executions, worker_of
 
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+#: Seconds after which a run that was told to go on and has no worker is taken for one whose resumer died.
+_GRACE = 15.0
+_CANCELLED = "cancelled"
 
 
-def lost_runs(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Runs that are under way in the event log and whose worker, a process of this machine, is gone."""
-    runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNDER_WAY))
-    return [r for r in runs if (worker := worker_of(r)) is not None and not alive(worker)]
+def lost_runs(instance: dg.DagsterInstance, client: Client) -> list[dg.DagsterRun]:
+    """Runs that are under way in the event log and whose worker is gone.
+
+    A worker of this machine is known by its process. One of another machine is taken for gone when the lease of an execution that it had
+    under way has run out. A run that was let go on and got no worker is lost, too.
+    """
+    records = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY))
+    now = client.store.now()
+    return [r.dagster_run for r in records if _is_lost(client, r.dagster_run, now - r.update_timestamp.timestamp())]
+
+
+def _is_lost(client: Client, run: dg.DagsterRun, quiet: float) -> bool:
+    worker = worker_of(run)
+    if worker is None:
+        went_on = run.tags.get(names.WORKER) == "" and run.status == dg.DagsterRunStatus.STARTED
+        return went_on and quiet > _GRACE
+    if identity.gone(worker):
+        return True
+    if alive(worker):
+        return False
+    executions = [e for e in executions_of(client, run) if e.status == Status.RUNNING]
+    return any(e.lease_until is not None and e.lease_until <= client.store.now() for e in executions)
 
 
 def recover_runs(instance: dg.DagsterInstance, client: Client) -> list[str]:
@@ -27,15 +50,16 @@ def recover_runs(instance: dg.DagsterInstance, client: Client) -> list[str]:
     Where run monitoring is on, it does the same; whoever comes second finds a worker at work.
     """
     recovered = []
-    for run in lost_runs(instance):
+    for run in lost_runs(instance, client):
+        gone = worker_of(run) or "The worker that was to be started"
         if run.status == dg.DagsterRunStatus.CANCELING:
             cancel_executions(run)
-            instance.report_run_canceled(run, "Cancelled; its worker was gone already")
+            instance.report_run_canceled(run, f"Cancelled; {gone} was gone already")
         elif isinstance(instance.run_launcher, HoldfastRunLauncher) and run.status == dg.DagsterRunStatus.STARTING:
-            instance.report_engine_event("The worker died before it could begin; another one is started", run)
+            instance.report_engine_event(f"{gone} died before it could begin; another one is started", run)
             instance.run_launcher.launch_run(LaunchRunContext(dagster_run=run, workspace=None))
         elif instance.run_launcher.supports_resume_run:
-            instance.report_engine_event(f"{worker_of(run)} is gone; another worker is started", run)
+            instance.report_engine_event(f"{gone} is gone; another worker is started", run)
             start_worker_again(instance, run)
         else:
             recovered += _replaced(instance, client, run)
@@ -47,9 +71,40 @@ def recover_runs(instance: dg.DagsterInstance, client: Client) -> list[str]:
 def _replaced(instance: dg.DagsterInstance, client: Client, run: dg.DagsterRun) -> list[str]:
     """The launcher cannot resume: the run has failed, and a new one continues what it worked on."""
     executions = executions_of(client, run)
-    instance.report_run_failed(run, f"{worker_of(run)} is gone")
+    instance.report_run_failed(run, f"{worker_of(run)} is gone; another run continues what it worked on")
     unfinished = [e for e in executions if not e.status.ended]
     return [continue_in_a_new_run(instance, run, unfinished[0])] if unfinished else []
+
+
+def cancel_with_runs(instance: dg.DagsterInstance, client: Client, runs: list[dg.DagsterRun]) -> list[str]:
+    """Cancel the executions of runs that Dagster has marked as cancelled without their worker: queued ones, and suspended ones by force.
+
+    Returns:
+        the ids of the runs that had something to cancel.
+    """
+    found = []
+    for run in runs:
+        if run.tags.get(names.TOLD) == _CANCELLED:
+            continue
+        unfinished = [e for e in [*executions_of(client, run), *_promised(client, run)] if not e.status.ended]
+        if unfinished:
+            instance.add_run_tags(run.run_id, {names.TOLD: _CANCELLED})
+            cancel_executions(run, unfinished)  # a worker that is there hears of it
+            instance.report_engine_event(f"With the run, {', '.join(e.id for e in unfinished)} is cancelled", run)
+            found.append(run.run_id)
+    return found
+
+
+def _promised(client: Client, run: dg.DagsterRun) -> list[Execution]:
+    """The execution that a launched run was to begin, and did not come to."""
+    promised = run.tags.get(names.CONTINUES)
+    if promised is None or run.parent_run_id is not None or run.tags.get(names.EXECUTION):
+        return []
+    try:
+        header = client.get(promised)
+    except LookupFailedError:
+        return []
+    return [header] if header.status == Status.QUEUED else []
 
 
 def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> str:

@@ -2,42 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Self
 
 import dagster as dg
+import msgspec
 
 from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, due
-from holdfast.model.execution import Execution
+from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.internals import mark_resumed, start_worker_again
-from holdfast_dagster.recovery import continue_in_a_new_run, recover_runs
+from holdfast_dagster.recovery import cancel_with_runs, continue_in_a_new_run, recover_runs
 
 #: Suspended runs whose executions are looked at in one tick, to find those that somebody else ended meanwhile.
 _PAGE = 50
+#: Seconds by which two looks for cancelled runs overlap: clocks differ.
+_OVERLAP = 30.0
+#: Workers started in one go where the instance sets no limit.
+_MANY = 1000
 
 
-def resume_due(instance: dg.DagsterInstance, client: Client | None = None, *, by: str = "resume", workspace: Any = None) -> list[str]:
-    """Start a worker for every run whose execution is due. Returns the ids of the runs, of the new one where one had to be launched.
+def resume_due(
+    instance: dg.DagsterInstance,
+    client: Client | None = None,
+    *,
+    by: str = "resume",
+    workspace: Any = None,
+    foreign: dict[str, float] | None = None,
+) -> list[str]:
+    """Start a worker for every run whose execution is due, the longest due first, as many as the machine takes at a time.
 
     May be called from several processes at a time: one of them acts.
+
+    Args:
+        by: who asks, for the record.
+        workspace: Dagster's, for launchers that need one.
+        foreign: what the caller keeps between two calls, for this function to remember what is due and not Dagster's.
+
+    Returns:
+        the ids of the runs, of the new one where one had to be launched.
 
     Raises:
         StoreError: the journal cannot be reached.
     """
     if client is None:
         with Client.open() as own:
-            return resume_due(instance, own, by=by, workspace=workspace)
-    resumed = []
+            return resume_due(instance, own, by=by, workspace=workspace, foreign=foreign)
+    resumed: list[str] = []
+    room: int | None = None
     for execution in due(client):
+        if foreign is not None and foreign.get(execution.id) == execution.updated_at:
+            continue
         run = run_of(instance, execution.id, execution.runbook)
         if run is None:  # it was not started by Dagster
+            if foreign is not None:
+                foreign[execution.id] = execution.updated_at
             continue
+        room = workers_wanted(instance) if room is None else room
+        if room <= len(resumed):
+            break
         started = resume_run(instance, client, run, execution, by=by, workspace=workspace)
         if started is not None:
             resumed.append(started)
     return resumed
+
+
+def workers_wanted(instance: dg.DagsterInstance) -> int:
+    """How many more workers may be started for runs that go on: as many again as the queue starts, for these have waited once already."""
+    queue = instance.get_concurrency_config().run_queue_config
+    most = queue.max_concurrent_runs if queue is not None else -1
+    if most < 0:
+        return _MANY
+    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    return max(0, 2 * most - instance.get_runs_count(filters=dg.RunsFilter(statuses=statuses)))
 
 
 def resume_run(
@@ -58,7 +97,8 @@ def resume_run(
 
 
 def settle_ended(instance: dg.DagsterInstance, client: Client, cursor: str | None, workspace: Any = None) -> str | None:
-    """Look at one page of suspended runs for executions that went on elsewhere (``holdfast resume`` at a terminal) and have ended.
+    """Look at one page of suspended runs for executions that went on elsewhere (``holdfast resume`` at a terminal) and have ended, and for
+    those that somebody has paused, which the run's log then says.
 
     Returns:
         where the next page begins; None: at the beginning.
@@ -72,13 +112,42 @@ def settle_ended(instance: dg.DagsterInstance, client: Client, cursor: str | Non
         if executions and all(e.status.ended and e.owner is None for e in executions) and claim_wake_up(client, executions[0].id, "settle"):
             mark_resumed(instance, run, f"The execution {executions[0].id} has ended")
             start_worker_again(instance, _again(instance, run), workspace)
+            continue
+        for paused in (e for e in executions if e.status == Status.PAUSED):
+            told = f"{paused.id} {paused.updated_at}"
+            if run.tags.get(names.TOLD) != told:
+                instance.add_run_tags(run.run_id, {names.TOLD: told})
+                instance.report_engine_event(
+                    f"The execution {paused.id} is {paused.reason or 'paused'}; it goes on when a person says so", run
+                )
     return runs[-1].run_id if len(runs) == _PAGE else None
+
+
+def settle_cancelled(instance: dg.DagsterInstance, client: Client, since: float) -> list[str]:
+    """Cancel the executions of runs that were cancelled past their worker after ``since`` (seconds since the epoch)."""
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.CANCELED], updated_after=datetime.fromtimestamp(since, UTC))
+    return cancel_with_runs(instance, client, list(instance.get_runs(filters=filters)))
 
 
 def _again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     return found
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the sensor has come."""
+
+    at: float  # when it last looked
+    page: str | None = None  # of suspended runs
+
+    @classmethod
+    def of(cls, cursor: str | None, now: float) -> Self:
+        """What the cursor says; where it says nothing, a day is looked back."""
+        try:
+            return msgspec.json.decode(cursor or "", type=cls)
+        except msgspec.MsgspecError:
+            return cls(at=now - 86400)
 
 
 def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
@@ -96,12 +165,16 @@ def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
     )
     def holdfast_resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with Client.open() as client:
+            seen = Seen.of(context.cursor, client.store.now())
             resumed = resume_due(context.instance, client, by="sensor")
-            cursor = settle_ended(context.instance, client, context.cursor or None)
+            page = settle_ended(context.instance, client, seen.page)
+            cancelled = settle_cancelled(context.instance, client, seen.at - _OVERLAP)
             recovered = recover_runs(context.instance, client)
+            cursor = msgspec.json.encode(Seen(at=client.store.now(), page=page)).decode()
         said = [f"continued {len(resumed)}: {', '.join(resumed)}"] if resumed else []
         said += [f"recovered {len(recovered)}: {', '.join(recovered)}"] if recovered else []
-        return dg.SensorResult(skip_reason="; ".join(said) or "nothing is due", cursor=cursor or "")
+        said += [f"cancelled with their runs: {', '.join(cancelled)}"] if cancelled else []
+        return dg.SensorResult(skip_reason="; ".join(said) or "nothing is due", cursor=cursor)
 
     return holdfast_resume
 
@@ -109,4 +182,4 @@ def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
 #: The one that definitions take.
 resume_sensor = build_resume_sensor()
 
-__all__ = ["build_resume_sensor", "resume_due", "resume_run", "resume_sensor", "settle_ended"]
+__all__ = ["build_resume_sensor", "resume_due", "resume_run", "resume_sensor", "settle_cancelled", "settle_ended"]

@@ -12,12 +12,13 @@ import dagster as dg
 
 from holdfast.client import Client
 from holdfast_dagster.recovery import recover_runs
-from holdfast_dagster.resuming import resume_due
+from holdfast_dagster.resuming import resume_due, settle_cancelled, settle_ended
 
 #: Seconds between two looks for what is due; one in ``_RARELY`` also looks for lost workers.
 _LOOK = 0.2
 _RARELY = 10
 _AFTER_TROUBLE = 5.0
+_OVERLAP = 5.0
 
 
 def wake_until_alone(home: Path, parent: socket.socket) -> None:
@@ -34,11 +35,14 @@ def wake_until_alone(home: Path, parent: socket.socket) -> None:
 
 
 def _look(instance: dg.DagsterInstance, client: Client, parent: socket.socket) -> None:
-    looks = 0
+    looks, foreign, seen, page = 0, dict[str, float](), client.store.now(), None
     while not _closed(parent, _LOOK):
         looks += 1
-        resume_due(instance, client, by="waker")
+        resume_due(instance, client, by="waker", foreign=foreign)
         if looks % _RARELY == 0:
+            before, seen = seen, client.store.now()
+            settle_cancelled(instance, client, before - _OVERLAP)
+            page = settle_ended(instance, client, page)
             recover_runs(instance, client)
 
 

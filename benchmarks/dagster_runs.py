@@ -1,0 +1,201 @@
+"""Runs of Dagster: how soon a step begins, and what each one costs: ``python -m benchmarks.dagster_runs [--quick]``.
+
+One Dagster home of ours, cold and warm; beside it plain ops in the same home: their workers start as cold, and they run in process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+from benchmarks.table import Row, show
+from holdfast.client import Client
+from holdfast.testing.dagster_home import DagsterHome
+from holdfast_dagster.warm import Warm
+
+STEPS = 100
+_DEFINITIONS = """\
+import time
+from pathlib import Path
+import dagster as dg
+from holdfast_dagster import build_definitions
+HERE = Path(__file__).parent
+
+def op(n):
+    @dg.op(name=f"s{n}", ins={"after": dg.In(dg.Nothing)} if n else {}, out=dg.Out(dg.Nothing))
+    def body(context):
+        if n == 0:
+            (HERE / "reached").write_text(str(time.time()))
+    return body
+
+def plain(name, count):
+    def body():
+        last = None
+        for n in range(count):
+            last = op(n)() if last is None else op(n)(last)
+    return dg.job(name=name, executor_def=dg.in_process_executor)(body)
+
+ours = build_definitions(HERE / "runbooks")
+defs = dg.Definitions.merge(ours, dg.Definitions(jobs=[plain("plain_one", 1), plain("plain_many", STEPS)]))
+""".replace("STEPS", str(STEPS))
+
+
+class House:
+    """A home whose launcher is warm or cold."""
+
+    def __init__(self, folder: Path, *, warm: bool) -> None:
+        folder.mkdir()
+        self.home = DagsterHome(folder, warm=warm, environment={"HOLDFAST_HOLD_FOR": "0"})
+        self.reached = folder / "reached"
+        note = f"import time\nopen({str(self.reached)!r}, 'w').write(str(time.time()))"
+        self.home.runbook("one", [("step:first", note)])
+        self.home.runbook("many", [(f"step:s{n}", f"x = {n}") for n in range(STEPS)])
+        self.home.runbook("waits", [("step:asks", "from holdfast import confirm\nconfirm('Go on?')"), ("step:next", note)])
+        (folder / "defs.py").write_text(_DEFINITIONS)
+        os.environ.update(self.home.environment)
+        os.chdir(folder)
+        self.instance = dg.DagsterInstance.from_config(str(self.home.home))
+        self.repository = ReconstructableRepository.for_file(str(folder / "defs.py"), "defs", str(folder))
+
+    def launch(self, job: str) -> tuple[str, float]:
+        """The run's id, and when it was asked for."""
+        self.reached.unlink(missing_ok=True)
+        found = self.repository.get_reconstructable_job(job)
+        definition = found.get_definition()
+        began = time.time()
+        run = self.instance.create_run_for_job(definition, job_code_origin=found.get_python_origin())
+        self.instance.launch_run(run.run_id, None)  # type: ignore[arg-type]
+        return run.run_id, began
+
+    def until(self, run_id: str, status: str) -> None:
+        """Wait for the status."""
+        self.home.until(lambda: self.instance.get_run_by_id(run_id).status.value == status, status, 120)  # type: ignore[union-attr]
+
+    def first_step(self, job: str) -> float:
+        """Seconds from the launch to the body of the first step."""
+        run_id, began = self.launch(job)
+        self.until(run_id, "SUCCESS")
+        return float(self.reached.read_text()) - began
+
+    def per_step(self, job: str) -> float:
+        """Seconds between two steps' ends, on average, over the run but its first few."""
+        run_id, _ = self.launch(job)
+        self.until(run_id, "SUCCESS")
+        ends = [e.timestamp for e in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_SUCCESS)]
+        return (ends[-1] - ends[4]) / (len(ends) - 5)
+
+    def after_answer(self) -> float:
+        """Seconds from the answer to the body of the step after it."""
+        from holdfast_dagster.resuming import resume_due
+
+        run_id, _ = self.launch("waits")
+        self.until(run_id, "SUSPENDED")
+        with Client.open() as client:
+            (prompt,) = client.prompts()
+            began = time.time()
+            client.answer(prompt.id, "yes")
+            if self.home.warm_server() is None:
+                resume_due(self.instance, client)
+            self.until(run_id, "SUCCESS")
+        return float(self.reached.read_text()) - began
+
+
+@contextmanager
+def house(folder: Path, *, warm: bool) -> Iterator[House]:
+    """One, ended with all it has started."""
+    before, here = dict(os.environ), Path.cwd()
+    made = House(folder, warm=warm)
+    try:
+        if warm:
+            Warm(made.home.home).start(dict(os.environ))
+            made.home.until(made.home.warm_server, "the warm server", 120)
+            for _ in range(2):
+                made.first_step("one")  # and the definitions are loaded
+        yield made
+    finally:
+        made.home.stop()
+        made.instance.dispose()
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def measure(*, quick: bool = False) -> list[Row]:
+    """All rows; about two minutes, or one when quick."""
+    rounds = 3 if quick else 7
+
+    def median(take: Callable[[], float]) -> float:
+        return statistics.median(take() for _ in range(rounds))
+
+    taken: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        with house(Path(folder) / "cold", warm=False) as cold:
+            taken["plain launch"] = median(lambda: cold.first_step("plain_one"))
+            taken["cold launch"] = median(lambda: cold.first_step("one"))
+            taken["cold answer"] = median(cold.after_answer)
+            taken["plain step"] = median(lambda: cold.per_step("plain_many"))
+            taken["step"] = median(lambda: cold.per_step("many"))
+        with house(Path(folder) / "warm", warm=True) as warm:
+            taken["warm launch"] = median(lambda: warm.first_step("one"))
+            taken["warm answer"] = median(warm.after_answer)
+    return [
+        Row(
+            what="launch -> first step, cold worker",
+            reference="plain op, cold worker",
+            theirs=taken["plain launch"],
+            ours=taken["cold launch"],
+            unit="s",
+        ),
+        Row(
+            what="launch -> first step, warm",
+            reference="plain op, cold worker",
+            theirs=taken["plain launch"],
+            ours=taken["warm launch"],
+            unit="s",
+            wanted="<= 1.5 s",
+        ),
+        Row(
+            what="answer -> next step, cold worker",
+            reference="plain launch",
+            theirs=taken["plain launch"],
+            ours=taken["cold answer"],
+            unit="s",
+            wanted="<= 5 s",
+        ),
+        Row(
+            what="answer -> next step, warm",
+            reference="plain launch",
+            theirs=taken["plain launch"],
+            ours=taken["warm answer"],
+            unit="s",
+            wanted="<= 1.5 s",
+        ),
+        Row(
+            what=f"a step of {STEPS}, one kernel",
+            reference="plain op in process",
+            theirs=taken["plain step"] * 1000,
+            ours=taken["step"] * 1000,
+            unit="ms",
+            wanted="<= 35 ms",
+        ),
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    show(measure(quick=parser.parse_args().quick), title="Dagster runs of runbooks beside plain Dagster")
+
+
+if __name__ == "__main__":
+    main()
