@@ -8,6 +8,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from holdfast.engine.notebook_text import text_of
 from holdfast.executions.injection import TAG
 from holdfast.executions.places import put_in_place, unwritable
 from holdfast.foundation import clock, faults
@@ -35,11 +36,9 @@ class Output:
         """
         if self.place is None:
             return
-        import nbformat
-
         with self._writing:
             with self._lock:
-                text: str = nbformat.writes(self._for_people())  # type: ignore[no-untyped-call]
+                text = text_of(self._for_people())
             if "://" in self.place:
                 write_elsewhere(text, self.place)
             else:
