@@ -26,6 +26,7 @@ WHO = {
     "4": "A person said no, or nothing",
     "5": "The journal could not be reached or written (trying again is safe)",
     "6": "No such thing",
+    "7": "Whoever asks must ask otherwise (sign in, be allowed, mend the request)",
     "9": "Stopped by the author",
 }
 

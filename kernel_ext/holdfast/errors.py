@@ -1,7 +1,8 @@
 """Every error Holdfast raises, with its code and its cure.
 
 The hundreds digit says who must act: 1 the runbook's author, 2 the operator of the installation, 3 the outside said no,
-4 a person said no (or nothing), 5 the store (try again), 6 no such thing, 9 an author's own "stop, do not retry".
+4 a person said no (or nothing), 5 the store (try again), 6 no such thing, 7 whoever asks must ask otherwise,
+9 an author's own "stop, do not retry".
 Each code has a page under ``docs/reference/errors/``.
 """
 
@@ -77,6 +78,9 @@ CODES: dict[str, str] = {
     "HF256": "the execution did not come to its end",
     "HF257": "the command line cannot be understood",
     "HF258": "a fault in Holdfast itself",
+    "HF280": "a rules file cannot be used",
+    "HF281": "the events file cannot be used",
+    "HF282": "an event cannot be turned into an execution",
     # -- call: the outside said no
     "HF304": "too many items failed",
     "HF310": "a command's outcome is unknown",
@@ -109,6 +113,13 @@ CODES: dict[str, str] = {
     "HF605": "no such notebook",
     "HF601": "no such execution",
     "HF604": "no such blob",
+    "HF608": "no such source",
+    "HF609": "no such event",
+    "HF610": "no such rule",
+    # -- request: whoever asks must ask otherwise
+    "HF720": "an event whose sender did not prove itself",
+    "HF721": "a signed event that is too old",
+    "HF722": "an event that is not understood",
     # -- terminal
     "HF900": "stopped by the author",
 }
@@ -200,6 +211,12 @@ class LookupFailedError(HoldfastError):
     """HF6xx: no such thing."""
 
     prefix = "6"
+
+
+class RequestError(HoldfastError):
+    """HF7xx: whoever asks must sign in, be allowed to, or ask otherwise."""
+
+    prefix = "7"
 
 
 class TerminalError(HoldfastError):

@@ -22,6 +22,8 @@ _COMMANDS = {
     "pause": "holdfast.cli.ask:pause",
     "prompts": "holdfast.cli.look:prompts",
     "answer": "holdfast.cli.ask:answer",
+    "events": "holdfast.cli.events:events",
+    "rules": "holdfast.cli.rules:rules",
     "check": "holdfast.cli.notebooks:check",
     "graph": "holdfast.cli.notebooks:graph",
     "export": "holdfast.cli.export:export",

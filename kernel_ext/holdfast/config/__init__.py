@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.config.events import EVENTS
 from holdfast.config.gateway import GATEWAY, GatewaySettings
 from holdfast.config.parsing import SQLITE as _SQLITE
 from holdfast.config.parsing import Setting
@@ -215,6 +216,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "faults": Setting(_words, "`POINT[@N]=ACTION`, …", "none", "Tests only: where to cut the power (see `holdfast.foundation.faults`)."),
     "fault_log": Setting(_path, "path", "none", "Tests only: a file to which each fault that struck is written."),
+    **EVENTS,
     **GATEWAY,
 }
 
@@ -250,9 +252,33 @@ def _with_defaults(values: dict[str, Any], base: Path) -> dict[str, Any]:
         values.setdefault("state_dir", base / ".holdfast")
     values.setdefault("tokens_file", values["state_dir"] / "tokens.json")
     values.setdefault("runbooks", (base / "runbooks" if (base / "runbooks").is_dir() else base,))
+    if (base / "events.toml").is_file():
+        values.setdefault("events_file", base / "events.toml")
     if "user" not in values:
         values["user"] = _login()
     return values
+
+
+def referred(reference: str) -> str:
+    """The secret that ``env:NAME`` or ``file:PATH`` refers to.
+
+    Raises:
+        ValueError: it is neither, or there is nothing; the text says which, and holds no secret.
+    """
+    scheme, _, name = reference.partition(":")
+    if scheme == "env" and name:
+        if not os.environ.get(name):
+            raise ValueError(f"the environment has no {name}")
+        return os.environ[name]
+    if scheme == "file" and name:
+        try:
+            found = Path(name).expanduser().read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{name} cannot be read: {error}") from None
+        if not found:
+            raise ValueError(f"{name} is empty")
+        return found
+    raise ValueError("a secret is written as env:NAME or file:PATH, never itself")
 
 
 def _login() -> str:

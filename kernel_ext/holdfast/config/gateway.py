@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from holdfast.config.events import EventsSettings
 from holdfast.config.parsing import Setting, names, number, path, whole, words
 
 
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+class GatewaySettings(EventsSettings, frozen=True, kw_only=True):
     """What the gateway needs beyond the journal."""
 
     runbooks: tuple[Path, ...] = ()

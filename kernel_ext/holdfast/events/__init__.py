@@ -1,0 +1,1 @@
+"""CloudEvents in and out: the durable inbox, rules that start runbooks, and what sinks are told."""
