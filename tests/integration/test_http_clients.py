@@ -278,6 +278,13 @@ def test_our_key_goes_with_a_write_and_the_authors_stays(server: CountingServer,
     assert keys[1:] == ["mine", None]
 
 
+def test_our_key_can_be_left_out(server: CountingServer, recorder: MemoryRecorder) -> None:
+    recorder.sends_keys = False
+    requests.post(server.url + "/no-keys", timeout=10)
+    requests.post(server.url + "/no-keys", headers={"Idempotency-Key": "mine"}, timeout=10)
+    assert [r["headers"].get("Idempotency-Key") for r in server.requests(path="/no-keys")] == [None, "mine"]
+
+
 def test_not_recorded_and_not_answered_from_a_record(server: CountingServer, recorder: MemoryRecorder) -> None:
     for _ in range(2):
         with requests.get(server.url + "/pods?watch=true&size=50", stream=True, timeout=10) as r:

@@ -31,13 +31,13 @@ class Checkpointer:
         namespace: the plain dict in which the author's cells run; ``sys.modules["__main__"].__dict__``.
         blobs: where large parts go.
         replayer: runs a recorded cell again, for what cannot be put away; without it such things are flagged.
-        extra_reducers: beside the built-in ones; later ones win.
+        extra_reducers: beside the built-in ones and those that packages announce; later ones win.
     """
 
     def __init__(
         self, namespace: dict[str, Any], blobs: BlobStore, *, replayer: Replayer | None = None, extra_reducers: Iterable[Reducer] = ()
     ) -> None:
-        self.state = State(namespace, blobs, table([*reducers.built_in(), *extra_reducers]), ProcessState(kinds()))
+        self.state = State(namespace, blobs, table([*reducers.built_in(), *reducers.announced(), *extra_reducers]), ProcessState(kinds()))
         self.replayer = replayer
         self._restorer = Restorer(self.state)
         self._background = background.Background(namespace)

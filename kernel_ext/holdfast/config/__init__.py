@@ -50,6 +50,7 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     retry_max_delay: float = 30.0
     durable: bool = True
     interceptors: tuple[str, ...] = ()
+    idempotency_header: bool = True
     kernel_nursery: Path | None = None
     execution: str | None = None
     fence: int | None = None
@@ -201,6 +202,13 @@ SETTINGS: dict[str, Setting] = {
         "list of names",
         "all",
         "Which libraries' calls become durable unasked. Names choose only these; `-NAME` leaves one out (`-aiohttp,-boto3`).",
+    ),
+    "idempotency_header": Setting(
+        _switch,
+        "on or off",
+        "`on`",
+        "Whether HTTP requests that change something, and bring no key of their own, carry an `Idempotency-Key` header. "
+        "`off` for servers that refuse headers they do not know.",
     ),
     "kernel_nursery": Setting(
         _path,

@@ -103,7 +103,9 @@ def _decorate(name: str | None, options: dict[str, Any], function: Callable[...,
     generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
     if not callable(function) or generates or isinstance(function, type):
         cure = "decorate a function that returns its result; make a list of what it yields"
-        raise AuthorError("HF154", f"{function!r} cannot be a call", cure=cure)
+        kind = "class" if isinstance(function, type) else "generator function" if generates else f"object of type {type(function).__name__}"
+        name = getattr(function, "__name__", "")
+        raise AuthorError("HF154", f"the {kind} {name}".rstrip() + " cannot be a call", cure=cure)
     signature = inspect.signature(function)
     unknown = options["ignore"] - set(signature.parameters)
     if unknown:

@@ -79,6 +79,7 @@ class Call:
             idempotency_key=recorder.idempotency_key(key, self.known),
             resumed=resumed,
             origin=self.known.about.get("origin", ""),
+            sends_key=recorder.sends_keys,
         )
 
     def stand_in(self, value: Any) -> Any:

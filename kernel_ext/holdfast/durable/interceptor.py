@@ -37,6 +37,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     number: int  # 1, 2 ...
     idempotency_key: str  # UUID text, the same for every attempt at this call, also after a crash
     resumed: bool = False  # begun before (this very attempt, or an earlier one) with an outcome nobody knows (shell: re-attach)
+    sends_key: bool = True  # whether the key may go with the request unasked
     origin: str = ""  # Request.origin as the intent recorded it: a probe elsewhere must not take missing traces for "never started"
 
 

@@ -58,6 +58,7 @@ class Journaling:
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.attended = True  # False, set by the kernel: an engine drives it, and an interrupt is the engine's word to end the cell
         self.while_waiting: Callable[[], AbstractContextManager[Pause]] = sleeping  # set by the kernel: serves its front-ends meanwhile
+        self.sends_keys = True  # whether HTTP requests carry their idempotency key; set by the kernel
         self.find_tables: Callable[[], Sequence[Path]] = tuple  # set by the kernel: the runbook's own tables of commands
         self._tables: Sequence[Path] | None = None
         self.execution = ""

@@ -47,6 +47,7 @@ class Session:
             max_value_bytes=config.max_value_bytes,
         )
         self.recorder.attended = config.fence is None
+        self.recorder.sends_keys = config.idempotency_header
         self._store: Store | None = None
         self._holding: Holding | None = None
         self._book: RecordBook | None = None

@@ -48,7 +48,7 @@ class MemoryRecorder:
 
     def __init__(self, state_dir: Path, file: Path | None = None, retries: int = 3) -> None:
         self.state_dir, self._file, self._retries = state_dir, file, retries
-        self.on = self.attended = True
+        self.on = self.attended = self.sends_keys = True
         self.command_tables: tuple[Path, ...] = ()
         self.records: dict[str, Record] = pickle.loads(file.read_bytes()) if file is not None and file.exists() else {}
         self._seen: Counter[str] = Counter()
@@ -179,7 +179,14 @@ class MemoryRecorder:
     def _attempt(self, record: Record, key: str, number: int, resumed: bool) -> Attempt:
         token = str(uuid.uuid5(uuid.NAMESPACE_OID, key))
         return Attempt(
-            execution="x", step="s", call=key, number=number, idempotency_key=token, resumed=resumed, origin=record.request.origin
+            execution="x",
+            step="s",
+            call=key,
+            number=number,
+            idempotency_key=token,
+            resumed=resumed,
+            origin=record.request.origin,
+            sends_key=self.sends_keys,
         )
 
     def _resumed(self, record: Record, key: str, probe: Callable[[Attempt], Outcome | None] | None) -> Attempt | None:

@@ -167,11 +167,17 @@ def test_what_cannot_be_recognised_again_must_be_left_out(world: Any, tmp_path: 
 
 
 def test_generators_cannot_be_calls() -> None:
-    with pytest.raises(holdfast.HoldfastError, match=r"HF154"):
+    with pytest.raises(holdfast.HoldfastError, match=r"HF154: the generator function several cannot be a call"):
 
         @call
         def several() -> Any:
             yield 1
+
+
+@pytest.mark.parametrize(("thing", "says"), [(int, "the class int cannot"), (7, "the object of type int cannot")])
+def test_what_cannot_be_a_call_is_named(thing: Any, says: str) -> None:
+    with pytest.raises(holdfast.HoldfastError, match=says):
+        call(thing)
 
 
 def test_outside_a_kernel_it_is_the_plain_function() -> None:

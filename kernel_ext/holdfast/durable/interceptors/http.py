@@ -199,7 +199,7 @@ class Sent(msgspec.Struct, frozen=True):
 
     def key_header(self, attempt: Attempt) -> dict[str, str]:
         """The header that lets the server recognise a repetition, when the request has none of its own and needs one."""
-        return {"Idempotency-Key": attempt.idempotency_key} if self.effect == Effect.WRITE else {}
+        return {"Idempotency-Key": attempt.idempotency_key} if attempt.sends_key and self.effect == Effect.WRITE else {}
 
 
 def make_sent(library: str, method: str, url: str, headers: Iterable[tuple[Any, Any]], body: Any) -> Sent:
