@@ -13,11 +13,12 @@ from holdfast.executions.fork import fork
 from holdfast.executions.history import CallHistory, History, fold_calls, history
 from holdfast.executions.running import end_commands
 from holdfast.executions.start import prepare, start
+from holdfast.journal import ownership
 from holdfast.journal.opening import open_store
-from holdfast.journal.ownership import unattended
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Entry, Kind
 from holdfast.model.execution import Change, Execution, Mode, Status
+from holdfast.model.lease import Lease
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.notebook.reader import Notebook
 from holdfast.prompts import answering, listing
@@ -185,19 +186,45 @@ class Client:
         if what == "pause" and header.status == Status.PAUSED:
             return header
         who = self.config.user
-        drafts = [Draft(kind=Kind.REQUESTED, body={"what": what, "who": who, "why": why}, actor=who)]
-        change = None
-        if not self._worked_on(header):
-            ended, kind = (Status.PAUSED, Kind.EXECUTION_PAUSED) if what == "pause" else (Status.CANCELLED, Kind.EXECUTION_CANCELLED)
-            reason = f"{ended} by {who}" + (f": {why}" if why else "")
-            drafts.append(Draft(kind=kind, body={"reason": reason, "who": who, "why": why}, actor=who))
-            change = Change(status=ended, reason=reason, due_at=0)
-        self.store.append(header.id, drafts, fence=None, change=change)
-        if what == "cancel" and change is not None:
+        request = Draft(kind=Kind.REQUESTED, body={"what": what, "who": who, "why": why}, actor=who)
+        lease = None if self._worked_on(header) else self._taken(header)
+        if lease is None and header.mode != Mode.SHELL:
+            self.store.append(header.id, (request,), fence=None)
+            return self.get(header.id)
+        try:
+            self._stop(header, request, what, why, lease.fence if lease else None)
+        finally:
+            if lease is not None:
+                self.store.release(lease)
+        if what == "cancel":
             end_commands(self.config.state_dir, header.id)  # they outlive their kernel
-            answering.withdraw_all(self.store, header.id, who=who, why="the execution was cancelled")
         return self.get(header.id)
+
+    def _taken(self, header: Execution) -> Lease | None:
+        """The lease of what nobody works on: a worker that wakes up later finds its fence passed. None when somebody was faster."""
+        try:
+            return ownership.take(self.store, header.id, ownership.this_process("client"), self.config.lease_ttl)
+        except OperatorError as error:
+            if error.code != "HF250":
+                raise
+            return None
+
+    def _stop(self, header: Execution, request: Draft, what: str, why: str, fence: int | None) -> None:
+        """Pause or cancel, without a worker."""
+        who = self.config.user
+        ended, kind = (Status.PAUSED, Kind.EXECUTION_PAUSED) if what == "pause" else (Status.CANCELLED, Kind.EXECUTION_CANCELLED)
+        reason = f"{ended} by {who}" + (f": {why}" if why else "")
+        drafts = (request, Draft(kind=kind, body={"reason": reason, "who": who, "why": why}, actor=who))
+        change = Change(status=ended, reason=reason, due_at=0)
+
+        def append(more: tuple[Draft, ...] = (), closes: tuple[str, ...] = ()) -> int:
+            return self.store.append(header.id, (*drafts, *more), fence=fence, change=change, closes=closes)
+
+        if what == "cancel":
+            answering.end_with(self.store, header.id, append, who=who, why="the execution was cancelled")
+        else:
+            append()
 
     def _worked_on(self, header: Execution) -> bool:
         """Whether a worker will hear of a request: it has the lease, and is not known to be gone."""
-        return header.mode != Mode.SHELL and not unattended(header, self.store.now())
+        return header.mode != Mode.SHELL and not ownership.unattended(header, self.store.now())

@@ -13,9 +13,10 @@ from holdfast.engine.watcher import Failure, Result
 from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
 from holdfast.journal.writer import Writer
-from holdfast.model.entry import Kind
+from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Change, Status
 from holdfast.model.manifest import Manifest
+from holdfast.prompts.answering import end_with
 
 _KINDS = {
     Status.SUCCEEDED: Kind.EXECUTION_SUCCEEDED,
@@ -90,6 +91,9 @@ class Ending:
 def write(writer: Writer, result: Result) -> Result:
     """Commit the end; returns it with the due time as written. A suspended execution is due with the first of its pending matters, and at
     once when one of those it waits for has ended meanwhile.
+def write(writer: Writer, result: Result) -> None:
+    """Commit the end, and with it that of open prompts when nobody needs their answers any more. A suspended execution
+    whose prompts were all answered meanwhile is due at once.
 
     Raises:
         Fenced, StoreError.
@@ -106,6 +110,22 @@ def write(writer: Writer, result: Result) -> Result:
     change = Change(status=result.status, reason=result.reason, due_at=result.due_at or 0, awaits=result.matters)
     writer.append(_KINDS[result.status], body, change=change)
     return result
+        body |= {"prompts": list(result.prompts), "due_at": due}
+        open_ones = {p.key for p in writer.store.pending(kind="prompt", execution=writer.execution)}
+        if result.prompts and not open_ones & set(result.prompts):
+            due = clock.now()
+    change = Change(status=result.status, reason=result.reason, due_at=due or 0)
+    end = Draft(kind=_KINDS[result.status], body=body, actor=writer.actor)
+    if result.status in (Status.CANCELLED, Status.SUCCEEDED):
+        end_with(
+            writer.store,
+            writer.execution,
+            lambda drafts, closes: writer.append_all((end, *drafts), change=change, closes=closes),
+            who=writer.actor,
+            why=f"the execution is {result.status}",
+        )
+    else:
+        writer.append_all((end,), change=change)
 
 
 def standing(record: Record, plan: Plan, manifest: Manifest, parameters_digest: str, sent: Any) -> None:

@@ -26,7 +26,6 @@ from holdfast.journal.writer import Writer
 from holdfast.model.entry import Kind
 from holdfast.model.execution import Change, Execution, Mode, Status
 from holdfast.model.lease import Lease
-from holdfast.prompts.answering import withdraw_all
 
 #: Hands the caller a function by which it can ask the engine for something (Ctrl-C, SIGTERM).
 Reins = Callable[[Callable[[Asked], None]], None]
@@ -117,6 +116,8 @@ def _work(
         stage.finish(result)
         result = write(writer, result)
         _tidy(writer, config, result)
+        write(writer, result)
+        _end_commands(config, result)
     except HoldfastError as error:
         _give_up(writer, error)
         raise
@@ -158,16 +159,14 @@ def _only_obey(writer: Writer, config: Config, header: Execution, asked: Asked |
     plan.states["the rest"] = StepState.PENDING  # none of it was looked at
     result = ending.result(plan, nothing)
     write(writer, result)
-    _tidy(writer, config, result)
+    _end_commands(config, result)
     return result
 
 
-def _tidy(writer: Writer, config: Config, result: Result) -> None:
-    """Leave nothing of an ended execution behind: no command that outlived its kernel, no question to people."""
+def _end_commands(config: Config, result: Result) -> None:
+    """Leave no command of a cancelled execution behind that outlived its kernel."""
     if result.status == Status.CANCELLED:
         end_commands(config.state_dir, result.execution)
-    if result.status in (Status.CANCELLED, Status.SUCCEEDED):
-        withdraw_all(writer.store, result.execution, who=writer.actor, why=f"the execution is {result.status}")
 
 
 def _give_up(writer: Writer, error: HoldfastError) -> None:

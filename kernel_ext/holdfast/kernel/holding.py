@@ -101,7 +101,20 @@ class Holding:
 
     def append_state(self, kind: Kind, status: Status, body: dict[str, Any], reason: str = "", *, path: str | None = None) -> None:
         """Write one entry about the execution itself, with its new status and, when given, the notebook's new path."""
-        self.writer.append(kind, body, change=Change(status=status, reason=reason, path=path))
+        change = Change(status=status, reason=reason, path=path)
+        if status in (Status.SUCCEEDED, Status.CANCELLED):
+            from holdfast.prompts.answering import end_with
+
+            end, who = Draft(kind=kind, body=body, actor=self.writer.actor), self.writer.actor
+            end_with(
+                self.store,
+                self.header.id,
+                lambda drafts, closes: self.writer.append_all((end, *drafts), change=change, closes=closes),
+                who=who,
+                why=f"the execution is {status}",
+            )
+        else:
+            self.writer.append(kind, body, change=change)
         self.took(status)
         if path is not None:
             self.header = msgspec.structs.replace(self.header, path=path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -108,25 +108,38 @@ def withdraw(store: Store, prompt: Prompt, *, who: str, why: str) -> Prompt:
     Raises:
         StoreError.
     """
-    body = {"who": who, "why": why}
-    draft = Draft(kind=Kind.PROMPT_WITHDRAWN, step=prompt.step, key=prompt.id, body=body, actor=who, once=end_of(prompt.id))
     try:
-        store.append(prompt.execution, (draft,), fence=None, closes=(prompt.id,))
+        store.append(prompt.execution, (_withdrawal(prompt, who, why),), fence=None, closes=(prompt.id,))
     except OnceTaken as taken:
         return ended(prompt, taken.entry)
     return msgspec.structs.replace(prompt, state=PromptState.WITHDRAWN, answered_by=who, why=why)
 
 
-def withdraw_all(store: Store, execution: str, *, who: str, why: str) -> int:
-    """End every open prompt of an execution that has come to its end; returns how many there were.
+def _withdrawal(prompt: Prompt, who: str, why: str) -> Draft:
+    body = {"who": who, "why": why}
+    return Draft(kind=Kind.PROMPT_WITHDRAWN, step=prompt.step, key=prompt.id, body=body, actor=who, once=end_of(prompt.id))
+
+
+def end_with(store: Store, execution: str, append: Callable[[tuple[Draft, ...], tuple[str, ...]], object], *, who: str, why: str) -> None:
+    """Commit the end of an execution together with that of its open prompts, so that no kill leaves a question that nobody needs.
+
+    Args:
+        append: writes the end, the given drafts and what they close in one transaction. Called again when an answer came between.
 
     Raises:
-        StoreError.
+        What ``append`` raises; StoreError.
     """
-    open_ones = list_prompts(store, execution=execution)
-    for prompt in open_ones:
-        withdraw(store, prompt, who=who, why=why)
-    return len(open_ones)
+    answered: set[str | None] = set()
+    while True:
+        open_ones = [p for p in list_prompts(store, execution=execution) if p.id not in answered]
+        try:
+            append(tuple(_withdrawal(p, who, why) for p in open_ones), tuple(p.id for p in open_ones))
+        except OnceTaken as taken:
+            if taken.entry.key in answered or not open_ones:
+                raise
+            answered.add(taken.entry.key)
+        else:
+            return
 
 
 def _must_be_open(store: Store, prompt: Prompt) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from holdfast.client import Client
-from holdfast.errors import AuthorError, LookupFailedError, OperatorError
+from holdfast.errors import AuthorError, Fenced, LookupFailedError, OperatorError
+from holdfast.foundation import clock
 from holdfast.journal.ownership import this_process
+from holdfast.journal.writer import Writer
+from holdfast.model.entry import Draft
 from holdfast.model.execution import Change, Status
+from holdfast.model.prompt import PromptKind
+from holdfast.prompts.answering import answer
+from holdfast.prompts.opening import open_prompt
 
 
 @pytest.fixture
@@ -96,6 +102,46 @@ def test_what_a_worker_has_is_only_asked(client: Client, notebook: Path) -> None
     assert client.entries(execution.id)[-1].kind == "execution.requested"
     client.store.release(lease)
     assert client.cancel(execution.id).status == Status.CANCELLED
+
+
+def test_a_worker_that_wakes_after_a_cancel_is_fenced(client: Client, notebook: Path) -> None:
+    execution = client.start(notebook, {"n": 1})
+    lease = client.store.claim(execution.id, this_process("asleep"), 0.2)
+    assert lease is not None
+    zombie = Writer(client.store, execution.id, lease.fence, "zombie")
+    zombie.append("note", change=Change(status=Status.RUNNING))
+    until = client.store.now() + 60
+    while client.cancel(execution.id).status != Status.CANCELLED:  # asked only, as long as the lease runs
+        assert client.store.now() < until
+        clock.sleep(0.1)
+    with pytest.raises(Fenced):
+        zombie.append("note")
+    assert client.get(execution.id).owner is None
+
+
+def test_a_cancelled_execution_and_its_questions_end_in_one_commit(client: Client, notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = client.start(notebook, {"n": 1})
+    lease = client.store.claim(execution.id, this_process("asker"), 60)
+    assert lease is not None
+    writer = Writer(client.store, execution.id, lease.fence, "asker")
+    kind = PromptKind.UNKNOWN_OUTCOME
+    asked = [open_prompt(writer, kind=kind, step="a", subject=f"c{n}", text="Did it?", verdicts=("run", "skip")) for n in range(2)]
+    client.store.release(lease)
+    commits: list[list[str]] = []
+    append = client.store.append
+
+    def spy(id: str, drafts: Sequence[Draft], **more: Any) -> int:
+        commits.append([d.kind for d in drafts])
+        if len(commits) == 1:  # somebody answers between the look and the commit
+            answer(client.store, asked[0].id, "skip", who="bob", via="test")
+        return append(id, drafts, **more)
+
+    monkeypatch.setattr(client.store, "append", spy)
+    assert client.cancel(execution.id).status == Status.CANCELLED
+    assert commits[-1] == ["execution.requested", "execution.cancelled", "prompt.withdrawn"]
+    kinds = [e.kind for e in client.entries(execution.id)]
+    assert kinds[-4:] == ["prompt.answered", "execution.requested", "execution.cancelled", "prompt.withdrawn"]
+    assert client.prompts(execution=execution.id) == []
 
 
 def test_a_fork_needs_a_step_that_was_reached(client: Client, notebook: Path) -> None:
