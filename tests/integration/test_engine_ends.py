@@ -123,6 +123,13 @@ def test_a_step_that_takes_too_long_is_stopped(sandbox: Sandbox) -> None:
     assert done.json["failure"]["code"] == "HF180"
 
 
+def test_a_timeout_before_the_cell_begins_is_a_recorded_failure_too(sandbox: Sandbox) -> None:
+    notebook = sandbox.notebook("early", [("step:a", "import time\ntime.sleep(60)", {"timeout": 0.001})])
+    done = sandbox.holdfast("run", notebook, "--json")
+    assert (done.status, done.json["failure"]["code"]) == (1, "HF180")
+    assert [e.kind for e in sandbox.entries(done.json["id"])].count("step.failed") == 1
+
+
 def test_a_cell_that_ignores_the_interrupt_loses_its_kernel(sandbox: Sandbox) -> None:
     source = "import time\nwhile True:\n    try: time.sleep(60)\n    except KeyboardInterrupt: pass"
     notebook = sandbox.notebook("deaf", [("step:a", source, {"timeout": 0.5})])
