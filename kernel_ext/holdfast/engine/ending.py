@@ -89,11 +89,8 @@ class Ending:
 
 
 def write(writer: Writer, result: Result) -> Result:
-    """Commit the end; returns it with the due time as written. A suspended execution is due with the first of its pending matters, and at
-    once when one of those it waits for has ended meanwhile.
-def write(writer: Writer, result: Result) -> None:
-    """Commit the end, and with it that of open prompts when nobody needs their answers any more. A suspended execution
-    whose prompts were all answered meanwhile is due at once.
+    """Commit the end, and with it that of prompts that nobody needs answered any more; returns it with the due time as written. A
+    suspended execution is due with the first of its pending matters, and at once when one of those it waits for has ended meanwhile.
 
     Raises:
         Fenced, StoreError.
@@ -108,13 +105,6 @@ def write(writer: Writer, result: Result) -> None:
         result = msgspec.structs.replace(result, due_at=min(dues, default=None))
         body |= {"prompts": list(result.prompts), "matters": list(result.matters), "due_at": result.due_at}
     change = Change(status=result.status, reason=result.reason, due_at=result.due_at or 0, awaits=result.matters)
-    writer.append(_KINDS[result.status], body, change=change)
-    return result
-        body |= {"prompts": list(result.prompts), "due_at": due}
-        open_ones = {p.key for p in writer.store.pending(kind="prompt", execution=writer.execution)}
-        if result.prompts and not open_ones & set(result.prompts):
-            due = clock.now()
-    change = Change(status=result.status, reason=result.reason, due_at=due or 0)
     end = Draft(kind=_KINDS[result.status], body=body, actor=writer.actor)
     if result.status in (Status.CANCELLED, Status.SUCCEEDED):
         end_with(
@@ -126,6 +116,7 @@ def write(writer: Writer, result: Result) -> None:
         )
     else:
         writer.append_all((end,), change=change)
+    return result
 
 
 def standing(record: Record, plan: Plan, manifest: Manifest, parameters_digest: str, sent: Any) -> None:

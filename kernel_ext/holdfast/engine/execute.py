@@ -115,8 +115,6 @@ def _work(
         result = worker.run()
         stage.finish(result)
         result = write(writer, result)
-        _tidy(writer, config, result)
-        write(writer, result)
         _end_commands(config, result)
     except HoldfastError as error:
         _give_up(writer, error)

@@ -163,7 +163,6 @@ class StepRunner:
         if kernel.timed_out:
             failure = failure_of(step, timed_out(step, timeout))
             return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=journaled)
-            return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=bool(reply.told.get("recorded")))
         told = reply.told.get("error") or {}
         failure = Failure(
             step=step,
@@ -173,7 +172,6 @@ class StepRunner:
             terminal=bool(reply.told.get("terminal")) or reply.content.get("ename") == "TerminalError",
         )
         return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=journaled)
-        return StepEnd(state="failed", failure=failure, reply=reply.told, journaled=bool(reply.told.get("recorded")))
 
     def _died(self, kernel: Kernel, task: Task, words: str) -> StepEnd:
         if kernel.timed_out:

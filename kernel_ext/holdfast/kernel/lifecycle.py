@@ -239,7 +239,7 @@ class Lifecycle:
         session.holding.writer.append_all(drafts, change=change)
         if change is not None:
             session.holding.took(Status.RUNNING)
-        turn.told |= {"state": "failed", "error": said, "terminal": isinstance(error, TerminalError), "recorded": True}
+        turn.told |= {"state": "failed", "error": said, "terminal": isinstance(error, TerminalError)}
         if request.engine:
             turn.told["rolled_back"] = session.state.undo()
         else:
