@@ -17,6 +17,14 @@ from holdfast.testing.sandbox import Sandbox
 
 WAITS = "import pathlib, time\npathlib.Path('inside').touch()\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)\nprint('over')"
 
+DEAF = """import contextlib, pathlib, time
+pathlib.Path('inside').touch()
+with contextlib.suppress(KeyboardInterrupt): time.sleep(300)
+pathlib.Path('swallowed').touch()
+with contextlib.suppress(KeyboardInterrupt):
+    !echo late >> far
+!echo later >> far"""
+
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Sandbox:
@@ -122,6 +130,16 @@ def test_cancel_interrupts_the_cell_and_runs_what_always_runs(sandbox: Sandbox, 
     assert again.status == 4
     refused = sandbox.holdfast("cancel", "w", "--json")
     assert (refused.status, refused.json["error"]["code"]) == (2, "HF253")
+
+
+def test_a_cell_that_swallows_the_interrupt_makes_no_more_calls(sandbox: Sandbox) -> None:
+    process = sandbox.start("run", sandbox.notebook("deaf", [("step:a", "!echo a >> far"), ("step:b", DEAF)]), "--id", "deaf")
+    until((sandbox.folder / "inside").exists, 60)
+    assert sandbox.holdfast("cancel", "deaf").status == 0
+    process.communicate(timeout=120)
+    assert process.returncode == 4
+    assert (sandbox.folder / "swallowed").exists()
+    assert far(sandbox) == ["a"]
 
 
 def test_what_is_suspended_can_be_paused_and_cancelled_without_a_worker(sandbox: Sandbox, worker: subprocess.Popen[str]) -> None:

@@ -38,6 +38,7 @@ class ActiveCell:
         "plan",
         "readings",
         "replayed",
+        "stopped",
         "undeclared",
     )
 
@@ -46,6 +47,7 @@ class ActiveCell:
         self.lock = threading.RLock()
         self.main = Lane()
         self.calls = self.replayed = 0
+        self.stopped = False  # told to end: it makes no more calls
         self.epoch = -1  # `calls` when the readings below were begun to be counted
         self.readings: dict[str, int] = {}  # see durable.cheap
         self.offsets: dict[str, float] = {}  # see durable.clock: what a counter is ahead of this process's own

@@ -69,6 +69,11 @@ class Recorder(Journaling):
             return Summary()
         return summarise(cell, self._committer.take())
 
+    def stop(self) -> None:
+        """The running cell was told to end. Should its code take no notice, it makes no more calls: each raises ``KeyboardInterrupt``."""
+        if self._cell is not None:
+            self._cell.stopped = True
+
     def forget(self) -> None:
         """In a forked child: record nothing."""
         self._cell = None
@@ -235,6 +240,8 @@ class Recorder(Journaling):
             lane = cell.main
         if lane.ended is not None:
             raise lane.ended
+        if cell.stopped and not request.cheap:
+            raise KeyboardInterrupt("the cell was told to end: it makes no more calls")
         with cell.lock:
             base = call_hash(cell.scope(lane), request.kind, request.fingerprint)
             record = cell.index.match(base)

@@ -190,6 +190,11 @@ class Desk:
         request = Request(kind="input", operation=f"input({prompt!r})", fingerprint=str(prompt).encode(), effect=Effect.READ)
         return recorder.perform(request, lambda attempt: ask(prompt))
 
+    def interrupted(self) -> None:
+        """An interrupt came. A person at the keyboard may go on in the same cell; the engine has ended it."""
+        if not self.session.recorder.attended:
+            self.session.recorder.stop()
+
     def close(self) -> None:
         """The kernel shuts down."""
         if os.getpid() != self._pid:

@@ -198,6 +198,22 @@ class DurableKernel(PumpingKernel):
             except HoldfastError as error:
                 self.log.warning("%s", error)
 
+    def pre_handler_hook(self) -> None:
+        """As ipykernel does it, and an interrupt by the engine is noted: it is the cell's end, whatever the author's code makes of it."""
+        base: Any = super().pre_handler_hook
+        base()
+        handler: Any = signal.getsignal(signal.SIGINT)
+
+        def interrupt(number: int, frame: Any) -> None:
+            self._holdfast_interrupted()
+            handler(number, frame)
+
+        signal.signal(signal.SIGINT, interrupt)
+
+    def _holdfast_interrupted(self) -> None:
+        if self._holdfast_desk is not None:
+            self._holdfast_desk.interrupted()
+
     @contextmanager
     def _cancel_on_sigint(self, future: Any) -> Iterator[None]:
         """As ipykernel does it, and with the loop woken up: its own handler alone is not heard by a cell that only waits."""
@@ -207,6 +223,7 @@ class DurableKernel(PumpingKernel):
             loop = asyncio.get_running_loop()
 
             def interrupt(number: int, frame: Any) -> None:
+                self._holdfast_interrupted()
                 handler(number, frame)
                 loop.call_soon_threadsafe(lambda: None)
 
