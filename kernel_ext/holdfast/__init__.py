@@ -1,7 +1,7 @@
 """Holdfast: durable runbooks in Jupyter.
 
-What an author uses in cells: ``call``, ``for_each``, ``wait``, ``now``, ``idempotency_key``, ``TerminalError``. Nothing has to be
-imported for commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
+What an author uses in cells: ``confirm``, ``ask``, ``form``, ``approve``, ``wait``, ``now``, ``call``, ``for_each``, ``idempotency_key``,
+``TerminalError``. Nothing has to be imported for commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
 """
 
 from __future__ import annotations
@@ -9,6 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast.durable.answers import Approval as Approval
+    from holdfast.durable.answers import Confirmation as Confirmation
+    from holdfast.durable.answers import Secret as Secret
+    from holdfast.durable.asking import approve as approve
+    from holdfast.durable.asking import ask as ask
+    from holdfast.durable.asking import confirm as confirm
+    from holdfast.durable.asking import form as form
     from holdfast.durable.calls import call as call
     from holdfast.durable.calls import idempotency_key as idempotency_key
     from holdfast.durable.clock import now as now
@@ -21,39 +28,56 @@ if TYPE_CHECKING:
     from holdfast.errors import ForEachError as ForEachError
     from holdfast.errors import HoldfastError as HoldfastError
     from holdfast.errors import NondeterminismError as NondeterminismError
+    from holdfast.errors import PromptError as PromptError
     from holdfast.errors import TerminalError as TerminalError
     from holdfast.model.policy import Retry as Retry
 
 #: Public name -> the module that has it. Loaded when first used, so that importing ``holdfast`` costs next to nothing.
 _PUBLIC = {
+    "Approval": "holdfast.durable.answers",
     "CallError": "holdfast.errors",
+    "Confirmation": "holdfast.durable.answers",
     "ForEachError": "holdfast.errors",
     "HoldfastError": "holdfast.errors",
     "NondeterminismError": "holdfast.errors",
     "Outcome": "holdfast.durable.interceptor",
+    "PromptError": "holdfast.errors",
     "Results": "holdfast.durable.results",
     "Retry": "holdfast.model.policy",
+    "Secret": "holdfast.durable.answers",
     "TerminalError": "holdfast.errors",
     "Waited": "holdfast.durable.timers",
+    "approve": "holdfast.durable.asking",
+    "ask": "holdfast.durable.asking",
     "call": "holdfast.durable.calls",
+    "confirm": "holdfast.durable.asking",
     "for_each": "holdfast.durable.for_each",
+    "form": "holdfast.durable.asking",
     "idempotency_key": "holdfast.durable.calls",
     "now": "holdfast.durable.clock",
     "wait": "holdfast.durable.timers",
 }
 
 __all__ = [
+    "Approval",
     "CallError",
+    "Confirmation",
     "ForEachError",
     "HoldfastError",
     "NondeterminismError",
     "Outcome",
+    "PromptError",
     "Results",
     "Retry",
+    "Secret",
     "TerminalError",
     "Waited",
+    "approve",
+    "ask",
     "call",
+    "confirm",
     "for_each",
+    "form",
     "idempotency_key",
     "now",
     "wait",

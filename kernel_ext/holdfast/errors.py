@@ -98,6 +98,7 @@ CODES: dict[str, str] = {
     "HF407": "a second vote by one person",
     "HF408": "a reason is missing",
     "HF409": "the name was not typed",
+    "HF410": "nobody answered in time",
     # -- store: try again
     "HF501": "journal locked",
     "HF502": "disk full",

@@ -78,60 +78,17 @@ def request_line(request: dict[str, Any]) -> str:
 
 def prompt_lines(prompts: Iterable[Prompt]) -> list[str]:
     """Each prompt with what it asks, of whom, until when, and how to answer."""
+    from holdfast.prompts.wording import facts, how_to_answer
+
     lines = []
     for prompt in prompts:
         lines.append(f"[yellow]?[/] {escape(prompt.text)}")
         lines += [f"  [dim]{escape(name)}:[/] {escape(value)}" for name, value in facts(prompt)]
-        if prompt.request and request_line(prompt.request):
+        if prompt.question is None and prompt.request:
             lines.append(f"  [bold]{escape(request_line(prompt.request))}[/]")
         if prompt.verdicts and prompt.state == "open":
             lines.append(f"  answer: {escape(how_to_answer(prompt))}")
     return lines
-
-
-def facts(prompt: Prompt) -> list[tuple[str, str]]:
-    """What an author's question says beside its text, for people: (name, value)."""
-    from holdfast.prompts.allowed import who_may
-
-    question = prompt.question
-    if question is None:
-        return []
-    needed = f"{question.at_least} of them, {prompt.needed} more needed" if question.at_least > 1 else ""
-    not_self = f"not {question.started_by}, who started it" if question.not_self else ""
-    fields = ", ".join((question.schema or {}).get("properties") or ()) if prompt.kind == "form" else ""
-    found = {
-        "target": question.target if question.count is None else f"{question.target or ''} ({question.count})".strip(),
-        "command": question.command,
-        "fields": fields,
-        "who may answer": "; ".join(filter(None, [", ".join(who_may(prompt)), needed, not_self])),
-        "votes": ", ".join(f"{v.who}: {v.verdict}" for v in prompt.votes),
-        "time left": _left(prompt),
-    }
-    return [(name, value) for name, value in found.items() if value]
-
-
-def _left(prompt: Prompt) -> str:
-    if prompt.due_at is None or prompt.state != "open":
-        return ""
-    left = prompt.due_at - clock.now()
-    stand_in = prompt.question.timed_out if prompt.question else None
-    then = f"then {stand_in['value'] if stand_in['value'] is not None else stand_in['verdict']}" if stand_in else "then the step fails"
-    return f"{duration(left)}, {then}" if left > 0 else f"none, {then}"
-
-
-def how_to_answer(prompt: Prompt) -> str:
-    """The command that answers a prompt, with what has to be filled in."""
-    from holdfast.model.prompt import PromptKind
-
-    question = prompt.question
-    said = "|".join(shlex.quote(v) if " " in v else v for v in prompt.verdicts)
-    if prompt.kind == PromptKind.FORM:
-        said = "--value JSON (or: decline)"
-    elif prompt.kind == PromptKind.ASK and question is not None and question.schema is not None:
-        said = "TEXT (or: decline)"
-    typed = f" --typed {shlex.quote(question.typed)}" if question is not None and question.typed else ""
-    why = " --why TEXT" if question is not None and question.why else ""
-    return f"holdfast answer {prompt.id} {said}{typed}{why}"
 
 
 def result_lines(result: Result, prompts: list[Prompt]) -> list[str]:

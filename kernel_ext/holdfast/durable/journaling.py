@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from holdfast.durable.commits import Committer
 from holdfast.durable.identity import idempotency_key
 from holdfast.durable.index import Record
 from holdfast.durable.retries import DEFAULT
+from holdfast.durable.showing import Present, Unseen
 from holdfast.durable.values import Values
 from holdfast.durable.waiting import Pause, sleeping
 from holdfast.foundation.secrets import Redactor
@@ -59,6 +60,8 @@ class Journaling:
         self.attended = True  # False, set by the kernel: an engine drives it, and an interrupt is the engine's word to end the cell
         self.while_waiting: Callable[[], AbstractContextManager[Pause]] = sleeping  # set by the kernel: serves its front-ends meanwhile
         self.sends_keys = True  # whether HTTP requests carry their idempotency key; set by the kernel
+        self.present: Present = Unseen  # set by the kernel: how a question looks where its cell runs
+        self.groups: Mapping[str, Collection[str]] = {}  # set by the kernel: who is in which group
         self.find_tables: Callable[[], Sequence[Path]] = tuple  # set by the kernel: the runbook's own tables of commands
         self._tables: Sequence[Path] | None = None
         self.execution = ""

@@ -42,6 +42,7 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: float  # seconds since the epoch
     due_at: float | None = None  # when it ends at the latest
     certain: bool = False  # it ends at ``due_at`` and not before: when that is far away there is no use in holding the kernel
+    attended: bool = False  # somebody sits before it who can end it: the kernel is held as long as that takes
     details: dict[str, Any] = {}  # for ``Suspend``: ``prompt``
 
 
@@ -138,6 +139,8 @@ def hold(recorder: Recorder, matter: Matter, look: Callable[[], T | None], *, ti
 
 def _give_up_at(recorder: Recorder, matter: Matter) -> float:
     now = clock.now()
+    if matter.attended:
+        return float("inf")
     if matter.certain and matter.due_at is not None:
         return matter.due_at + 1.0 if matter.due_at - now <= recorder.hold else now
     return (now if recorder.attended else max(matter.opened_at, now - recorder.hold)) + recorder.hold

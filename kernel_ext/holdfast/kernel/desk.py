@@ -19,9 +19,11 @@ from holdfast.kernel.turn import Turn
 from holdfast.model.call import Effect
 
 if TYPE_CHECKING:
+    from holdfast.durable.showing import Showing
     from holdfast.kernel.kernel import DurableKernel
     from holdfast.kernel.notices import Bundle
     from holdfast.kernel.wiring import Wiring
+    from holdfast.model.prompt import Prompt
 
 
 class Desk:
@@ -39,11 +41,18 @@ class Desk:
         self.shell: Any = kernel.shell
         self.session = Session(self.shell, Config.load(), self.shell.user_ns.get("__session__"))
         self.session.recorder.while_waiting = self._kernel.holdfast_waiting
+        self.session.recorder.present = self._present
         self.lifecycle = Lifecycle(self.session)
         self.shell.holdfast_hides = self._hides
         self._wiring: Wiring | None = None
         self._pid = os.getpid()
         atexit.register(self.close)  # `exit()` in a cell ends the kernel without a shutdown request
+
+    def _present(self, prompt: Prompt) -> Showing:
+        """Show a question where its cell runs."""
+        from holdfast.kernel.questions import Questions
+
+        return Questions(self._kernel, self)(prompt)
 
     def decide(self, parent: dict[str, Any]) -> Turn:
         """See :func:`deciding.decide`."""

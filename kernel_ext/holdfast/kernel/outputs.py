@@ -7,7 +7,8 @@ the message type of the Jupyter protocol.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 Output = dict[str, Any]
@@ -47,11 +48,26 @@ class OutputLog:
         self._events: list[Output] = []
         self._clear_on_next = False
         self._redirect: str | None = None  # the Output widget that takes what is published now
+        self._private: set[str] = set()  # comms of which nothing is logged
+        self._opening_private = False
         self._lock = threading.Lock()
+
+    @contextmanager
+    def private(self) -> Iterator[None]:
+        """Comms opened within are left out, with all that is ever said on them."""
+        self._opening_private = True
+        try:
+            yield
+        finally:
+            self._opening_private = False
 
     def add(self, kind: str, content: Mapping[str, Any], metadata: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """Take one message; what it holds is copied."""
         with self._lock:
+            if kind == "comm_open" and self._opening_private:
+                self._private.add(content.get("comm_id", ""))
+            if content.get("comm_id") in self._private:
+                return
             if kind in ("comm_open", "comm_msg"):
                 self._take_comm(_event(kind, content, metadata, buffers))
             elif self._redirect is not None and kind != "comm_close":

@@ -1,4 +1,4 @@
-"""Puts ``%holdfast`` and its completions into a shell; loads the rest when it is used."""
+"""Puts ``%holdfast`` with its completions and ``%confirm`` into a shell; loads the rest when it is used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | None]) -> None:
-    """Register the line magic.
+    """Register the line magics.
 
     Args:
         shell: IPython's.
@@ -32,6 +32,12 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
             shown = notice(f"{error.code}: {error.what}", [error.cure], tone="stop")
         display(shown, raw=True)  # type: ignore[no-untyped-call]
 
+    def confirm(line: str) -> object:
+        """Ask a person: `%confirm Delete 3 volumes?`. A no ends the execution, unless the value is used: `ok = %confirm ...`."""
+        from holdfast.durable.asking import confirm as ask
+
+        return ask(line)
+
     def completer(shell: Any, event: Any) -> list[str]:
         from holdfast.kernel.magics import complete
 
@@ -39,4 +45,5 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
         return complete(present(), line)
 
     shell.register_magic_function(holdfast, "line", "holdfast")
+    shell.register_magic_function(confirm, "line", "confirm")
     shell.set_hook("complete_command", completer, re_key=r"%?holdfast\b")

@@ -3,6 +3,8 @@ every thread pass it with the header of the request that they belong to."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from jupyter_client.session import Session
@@ -47,6 +49,17 @@ def listen(session: Session, log: OutputLog | None) -> None:
     """Let ``log`` take what ``session`` publishes; None ends it. A session that is no tap (an embedded kernel) is left alone."""
     if isinstance(session, TapSession):
         session._holdfast_log = log
+
+
+@contextmanager
+def private(session: Session) -> Iterator[None]:
+    """The widgets made within are no part of what is logged, neither what they show nor what is typed into them."""
+    log = session._holdfast_log if isinstance(session, TapSession) else None
+    if log is None:
+        yield
+        return
+    with log.private():
+        yield
 
 
 def mute(session: Session, request: str | None) -> None:

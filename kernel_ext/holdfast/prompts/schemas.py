@@ -8,6 +8,15 @@ from typing import Any
 from holdfast.prompts.sealing import change_secrets, dereferenced
 
 _SHORTEST_MASKED = 4
+_LIMITS = {
+    "minLength": "must have at least {} characters",
+    "maxLength": "must have at most {} characters",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "type": "must be of type {}",
+}
 
 
 def problem_of(schema: Any) -> str | None:
@@ -62,6 +71,8 @@ def misfits(schema: Mapping[str, Any], value: Any) -> list[tuple[str, str]]:
             field, message = "/".join(filter(None, [field, *missing[:1]])), "is needed"
         elif error.validator == "minLength" and error.instance == "":
             message = "is needed"
+        elif error.validator in _LIMITS:
+            message = _LIMITS[str(error.validator)].format(error.validator_value)
         found.append((field, _without(message, secrets)))
     return found
 
