@@ -66,6 +66,7 @@ def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, pa
     Sandbox(tmp_path).notebook("drain", RUNBOOK)
     opened(page, lab, "drain.ipynb")
     run_all(page)
+    page.locator(".jp-InputPrompt").filter(has_text="*").first.wait_for(timeout=SLOW)
 
     # the form: labels, errors where they belong, what is typed stays
     reason = page.get_by_label("Reason *")

@@ -258,9 +258,16 @@ class Lifecycle:
         if isinstance(error, Cancel):
             turn.told |= {"state": "cancelled", "reason": error.reason, **details}
             turn.notices = [notices.cancelled(error.reason)]
+            if "declined" in error.details and session.holding.own:  # nobody above this kernel ends the execution
+                body = {"reason": error.reason, "who": session.holding.writer.actor, "why": error.reason}
+                session.holding.append_state(Kind.EXECUTION_CANCELLED, Status.CANCELLED, body, error.reason)
         else:
             turn.told |= {"state": "suspended", "reason": error.reason, "matters": list(summary.matters), **details}
-            turn.notices = [notices.suspended(error.reason, details.get("prompt"), self._verdicts(details.get("prompt")))]
+            turn.notices = (
+                []
+                if "shown" in error.details
+                else [notices.suspended(error.reason, details.get("prompt"), self._verdicts(details.get("prompt")))]
+            )
         if not request.engine:
             session.state.failed(label(request.key, request.digest, turn.attempt), request.code)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from holdfast.notebook.line_forms import teach
+
 if TYPE_CHECKING:
     from holdfast.kernel.desk import Desk
 
@@ -46,4 +48,5 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
 
     shell.register_magic_function(holdfast, "line", "holdfast")
     shell.register_magic_function(confirm, "line", "confirm")
+    teach(shell.input_transformer_manager)
     shell.set_hook("complete_command", completer, re_key=r"%?holdfast\b")

@@ -11,6 +11,7 @@ import msgspec
 from holdfast.model.call import Effect
 from holdfast.notebook.book import Page, ShellLine
 from holdfast.notebook.commands import classify
+from holdfast.notebook.magics import understand
 
 GATES = frozenset({"confirm", "ask", "form", "approve", "input"})
 _DESTROYING_METHOD = re.compile(
@@ -43,9 +44,12 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def called(node: ast.AST) -> str | None:
-    """The last name of what a call calls: ``confirm`` for ``hf.confirm(...)``."""
+    """The last name of what a call calls: ``confirm`` for ``hf.confirm(...)``, and for ``%confirm ...``."""
     if not isinstance(node, ast.Call):
         return None
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "run_line_magic":
+        magic = understand(node)
+        return magic.name if magic is not None and magic.name in GATES else node.func.attr
     if isinstance(node.func, ast.Attribute):
         return node.func.attr
     return node.func.id if isinstance(node.func, ast.Name) else None
@@ -55,6 +59,8 @@ def is_gate(node: ast.AST) -> bool:
     """Whether a node asks a person."""
     if not isinstance(node, ast.Call) or called(node) not in GATES:
         return False
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "run_line_magic":
+        return True
     return not (isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call))
 
 

@@ -55,9 +55,12 @@ def parse(source: str) -> ast.Module:
 def _manager_transform(source: str) -> str:
     from IPython.core.inputtransformer2 import TransformerManager
 
+    from holdfast.notebook.line_forms import teach
+
     if not source.lstrip().startswith("%%"):
         source = _one_line_each(source)
     manager = TransformerManager()  # type: ignore[no-untyped-call]
+    teach(manager)
     lead = len(source) - len(source.lstrip("\n"))
     text = manager.transform_cell(source)
     # IPython drops empty lines above; a plain cell must keep its line numbers
