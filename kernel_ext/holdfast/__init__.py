@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from holdfast.durable.answers import Approval as Approval
+    from holdfast.durable.answers import Ballot as Ballot
     from holdfast.durable.answers import Confirmation as Confirmation
     from holdfast.durable.answers import Secret as Secret
     from holdfast.durable.asking import approve as approve
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 #: Public name -> the module that has it. Loaded when first used, so that importing ``holdfast`` costs next to nothing.
 _PUBLIC = {
-    "Approval": "holdfast.durable.answers",
+    "Ballot": "holdfast.durable.answers",
     "CallError": "holdfast.errors",
     "Confirmation": "holdfast.durable.answers",
     "ForEachError": "holdfast.errors",
@@ -59,7 +59,7 @@ _PUBLIC = {
 }
 
 __all__ = [
-    "Approval",
+    "Ballot",
     "CallError",
     "Confirmation",
     "ForEachError",

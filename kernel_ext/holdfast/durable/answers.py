@@ -52,7 +52,7 @@ class Consent(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
 
 
-class Approval(Confirmation, frozen=True, kw_only=True, eq=False):
+class Ballot(Confirmation, frozen=True, kw_only=True, eq=False):
     """What ``approve`` returns: who said what, when, by which way and why. True when enough people consented."""
 
     votes: tuple[Consent, ...] = ()
@@ -73,6 +73,9 @@ class Secret(str):
     sealed. A text that is made of it is an ordinary one: make it where it is used."""
 
     _sealed: tuple[str, str] = ("", "")  # prompt, sealed text
+
+    def __new__(cls, text: str = "") -> Secret:
+        return super().__new__(cls, text)
 
     @classmethod
     def of(cls, text: str, prompt: str, sealed: str) -> Secret:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.durable import canonical, current
-from holdfast.durable.answers import Approval, Confirmation, Consent, Secret
+from holdfast.durable.answers import Ballot, Confirmation, Consent, Secret
 from holdfast.durable.discarded import discarded
 from holdfast.durable.interceptor import Attempt, Request
 from holdfast.durable.waiting import Matter, hold
@@ -87,7 +87,7 @@ def approve(
     remind_every: Span = None,
     escalate_to: Names = None,
     escalate_after: Span = None,
-) -> Approval:
+) -> Ballot:
     """Ask some people to consent. Each votes once, the first refusal ends it. A refusal does what a no to :func:`confirm` does.
 
     Args:
@@ -109,7 +109,7 @@ def approve(
     given = {"target": target, "count": count, "command": command, "destructive": destructive, "why": why, "who": by, "via": via}
     times = _times(timeout, on_timeout, remind_every, escalate_to, escalate_after)
     taken = _put(PromptKind.APPROVE, text, given | times | {"at_least": at_least, "not_self": not_self})
-    return cast(Approval, _gate(cast(Approval, taken)))
+    return cast(Ballot, _gate(cast(Ballot, taken)))
 
 
 def ask(
@@ -337,7 +337,7 @@ def _handed(recorder: Recorder, asked: Asked, taken: dict[str, Any]) -> Any:
         common |= {"answer": taken["verdict"], "at": clock.utc(taken["at"])}
         if asked.kind == PromptKind.CONFIRM:
             return Confirmation(**common)
-        return Approval(**common, votes=tuple(Consent(**{**v, "at": clock.utc(v["at"])}) for v in taken["votes"]))
+        return Ballot(**common, votes=tuple(Consent(**{**v, "at": clock.utc(v["at"])}) for v in taken["votes"]))
     if asked.question.options:
         return asked.question.options[asked.verdicts.index(taken["verdict"])]
 
@@ -374,7 +374,7 @@ def _assumed(asked: Asked) -> Any:
     if asked.kind == PromptKind.CONFIRM:
         return Confirmation(answer=YES, who="dry run", at=now)
     if asked.kind == PromptKind.APPROVE:
-        return Approval(answer=YES, who="dry run", at=now)
+        return Ballot(answer=YES, who="dry run", at=now)
     if asked.question.options:
         return asked.question.options[0]
     if asked.kind == PromptKind.ASK:
