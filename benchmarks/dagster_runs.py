@@ -10,15 +10,18 @@ import os
 import statistics
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from benchmarks.table import Row, show
 from holdfast.client import Client
+from holdfast.model.execution import Execution, Status
 from holdfast.testing.dagster_home import DagsterHome
 from holdfast_dagster.warm import Warm
 
@@ -48,18 +51,21 @@ ours = build_definitions(HERE / "runbooks")
 defs = dg.Definitions.merge(ours, dg.Definitions(jobs=[plain("plain_one", 1), plain("plain_many", STEPS)]))
 """.replace("STEPS", str(STEPS))
 
+#: Nobody listens there: the call is not made, and a person is asked.
+_ASKS = "import urllib.request\nurllib.request.urlopen('http://127.0.0.1:1/order', data=b'one')"
+
 
 class House:
     """A home whose launcher is warm or cold."""
 
     def __init__(self, folder: Path, *, warm: bool) -> None:
         folder.mkdir()
-        self.home = DagsterHome(folder, warm=warm, environment={"HOLDFAST_HOLD_FOR": "0"})
+        self.home = DagsterHome(folder, warm=warm, environment={"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_RETRY_COUNT": "0"})
         self.reached = folder / "reached"
         note = f"import time\nopen({str(self.reached)!r}, 'w').write(str(time.time()))"
         self.home.runbook("one", [("step:first", note)])
         self.home.runbook("many", [(f"step:s{n}", f"x = {n}") for n in range(STEPS)])
-        self.home.runbook("waits", [("step:asks", "from holdfast import confirm\nconfirm('Go on?')"), ("step:next", note)])
+        self.home.runbook("waits", [("step:asks", _ASKS), ("step:next", note)])
         (folder / "defs.py").write_text(_DEFINITIONS)
         os.environ.update(self.home.environment)
         os.chdir(folder)
@@ -78,7 +84,14 @@ class House:
 
     def until(self, run_id: str, status: str) -> None:
         """Wait for the status."""
-        self.home.until(lambda: self.instance.get_run_by_id(run_id).status.value == status, status, 120)  # type: ignore[union-attr]
+
+        def there() -> bool:
+            run = self.instance.get_run_by_id(run_id)
+            return run is not None and (run.status.value == status or run.is_finished)
+
+        self.home.until(there, status, 300)
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None and run.status.value == status, (self.home.home / "holdfast" / f"{run_id}.log").read_text()[-3000:]
 
     def first_step(self, job: str) -> float:
         """Seconds from the launch to the body of the first step."""
@@ -102,11 +115,46 @@ class House:
         with Client.open() as client:
             (prompt,) = client.prompts()
             began = time.time()
-            client.answer(prompt.id, "yes")
+            client.answer(prompt.id, "skip")
             if self.home.warm_server() is None:
                 resume_due(self.instance, client)
             self.until(run_id, "SUCCESS")
         return float(self.reached.read_text()) - began
+
+
+def suspended(house: House, count: int) -> None:
+    """So many more suspended executions with their runs, none of them due; written in bulk."""
+    from dagster._core.storage.dagster_run import DagsterRun
+    from dagster._core.storage.runs.schema import RunsTable, RunTagsTable
+    from dagster._serdes import serialize_value
+
+    storage: Any = house.instance.run_storage
+    runs, tags = [], []
+    with Client.open() as client:
+        for _ in range(count):
+            run_id = str(uuid.uuid4())
+            client.store.create(Execution(id=f"x-{run_id}", runbook="many", status=Status.SUSPENDED))
+            given = {"holdfast/execution_id": f"x-{run_id}", ".dagster/holdfast_run": run_id, ".dagster/holdfast_worker": ""}
+            run = DagsterRun(job_name="many", run_id=run_id, status=dg.DagsterRunStatus("SUSPENDED"), tags=given)
+            runs.append({"run_id": run_id, "pipeline_name": "many", "status": "SUSPENDED", "run_body": serialize_value(run)})
+            tags += [{"run_id": run_id, "key": key, "value": value} for key, value in given.items()]
+    with storage.connect() as connection:
+        connection.execute(RunsTable.insert(), runs)
+        connection.execute(RunTagsTable.insert(), tags)
+
+
+def tick(house: House) -> float:
+    """Seconds that one look of the resume sensor takes, of the fastest of ten."""
+    from holdfast_dagster.resuming import look
+
+    taken = []
+    with Client.open() as client:
+        cursor: str | None = None
+        for _ in range(10):
+            began = time.perf_counter()
+            cursor, _ = look(house.instance, client, cursor)
+            taken.append(time.perf_counter() - began)
+    return min(taken)
 
 
 @contextmanager
@@ -144,6 +192,10 @@ def measure(*, quick: bool = False) -> list[Row]:
             taken["cold answer"] = median(cold.after_answer)
             taken["plain step"] = median(lambda: cold.per_step("plain_many"))
             taken["step"] = median(lambda: cold.per_step("many"))
+            suspended(cold, 10)
+            taken["tick of 10"] = tick(cold)
+            suspended(cold, 1_000 if quick else 10_000)
+            taken["tick of many"] = tick(cold)
         with house(Path(folder) / "warm", warm=True) as warm:
             taken["warm launch"] = median(lambda: warm.first_step("one"))
             taken["warm answer"] = median(warm.after_answer)
@@ -178,6 +230,13 @@ def measure(*, quick: bool = False) -> list[Row]:
             ours=taken["warm answer"],
             unit="s",
             wanted="<= 1.5 s",
+        ),
+        Row(
+            what=f"a look of the resume sensor, {1_000 if quick else 10_000:,} suspended",
+            reference="10 suspended",
+            theirs=taken["tick of 10"] * 1000,
+            ours=taken["tick of many"] * 1000,
+            unit="ms",
         ),
         Row(
             what=f"a step of {STEPS}, one kernel",

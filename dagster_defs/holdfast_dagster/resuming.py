@@ -150,6 +150,23 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
             return cls(at=now - 86400)
 
 
+def look(instance: dg.DagsterInstance, client: Client, cursor: str | None) -> tuple[str, list[str]]:
+    """One look for everything that may go on, has ended elsewhere or was lost.
+
+    Returns:
+        the cursor for the next look; what was done.
+    """
+    seen = Seen.of(cursor, client.store.now())
+    resumed = resume_due(instance, client, by="sensor")
+    page = settle_ended(instance, client, seen.page)
+    cancelled = settle_cancelled(instance, client, seen.at - _OVERLAP)
+    recovered = recover_runs(instance, client)
+    said = [f"continued {len(resumed)}: {', '.join(resumed)}"] if resumed else []
+    said += [f"recovered {len(recovered)}: {', '.join(recovered)}"] if recovered else []
+    said += [f"cancelled with their runs: {', '.join(cancelled)}"] if cancelled else []
+    return msgspec.json.encode(Seen(at=client.store.now(), page=page)).decode(), said
+
+
 def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
     """The safety net, one for all runbooks: continues what is due, and what lost its worker, however it came about.
 
@@ -165,15 +182,7 @@ def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
     )
     def holdfast_resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with Client.open() as client:
-            seen = Seen.of(context.cursor, client.store.now())
-            resumed = resume_due(context.instance, client, by="sensor")
-            page = settle_ended(context.instance, client, seen.page)
-            cancelled = settle_cancelled(context.instance, client, seen.at - _OVERLAP)
-            recovered = recover_runs(context.instance, client)
-            cursor = msgspec.json.encode(Seen(at=client.store.now(), page=page)).decode()
-        said = [f"continued {len(resumed)}: {', '.join(resumed)}"] if resumed else []
-        said += [f"recovered {len(recovered)}: {', '.join(recovered)}"] if recovered else []
-        said += [f"cancelled with their runs: {', '.join(cancelled)}"] if cancelled else []
+            cursor, said = look(context.instance, client, context.cursor)
         return dg.SensorResult(skip_reason="; ".join(said) or "nothing is due", cursor=cursor)
 
     return holdfast_resume
@@ -182,4 +191,4 @@ def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
 #: The one that definitions take.
 resume_sensor = build_resume_sensor()
 
-__all__ = ["build_resume_sensor", "resume_due", "resume_run", "resume_sensor", "settle_cancelled", "settle_ended"]
+__all__ = ["build_resume_sensor", "look", "resume_due", "resume_run", "resume_sensor", "settle_cancelled", "settle_ended"]

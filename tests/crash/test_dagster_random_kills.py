@@ -36,8 +36,8 @@ class World:
             "seen = [*globals().get('seen', []), {n}]\ntime.sleep(0.2)\nseen"
         )
         self.book = self.home.runbook("kills", [(f"step:s{n}", step.format(n=n)) for n in range(STEPS)])
-        self.services: dict[str, subprocess.Popen[bytes]] = {name: self._start(name) for name in services}
         self.instance = dg.DagsterInstance.from_config(str(self.home.home))
+        self.services: dict[str, subprocess.Popen[bytes]] = {name: self._start(name) for name in services}
         self.run_id: str = self.home.holdfast("launch", self.book, "--json").json["run"]
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
