@@ -7,6 +7,7 @@ the job of that name in the code location ``holdfast_dagster.here``.
 from __future__ import annotations
 
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from holdfast_dagster.runbook import load_all
 
 #: The code location that `make up` and `holdfast up` serve.
 LOCATION = "holdfast_dagster.here"
+_TRIES = 6
 _RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
 
 
@@ -189,6 +191,23 @@ class Control:
         return run.run_id
 
 
+def _opened() -> dg.DagsterInstance:
+    """The instance, also when several processes are just about to make its tables.
+
+    Raises:
+        OperatorError: HF215.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            return dg.DagsterInstance.get()
+        except Exception as error:
+            if not left or not any(word in str(error) for word in ("already exists", "locked", "no such table")):
+                cure = "Set DAGSTER_HOME to its folder."
+                raise OperatorError("HF215", f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}", cure=cure) from error
+            threading.Event().wait(0.5)
+    raise AssertionError("unreachable")
+
+
 class Launcher:
     """What the entry point ``holdfast.launchers`` announces: found by ``holdfast launch`` and ``holdfast doctor``."""
 
@@ -201,13 +220,7 @@ class Launcher:
         Raises:
             OperatorError: HF215, there is no instance.
         """
-        try:
-            instance = dg.DagsterInstance.get()
-        except Exception as error:
-            raise OperatorError(
-                "HF215", f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}", cure="Set DAGSTER_HOME to its folder."
-            ) from error
-        with instance:
+        with _opened() as instance:
             return launch(notebook, parameters, key=key, tags=tags, instance=instance, client=client)
 
     @staticmethod

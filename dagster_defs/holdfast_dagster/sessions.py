@@ -12,6 +12,7 @@ import dagster as dg
 import msgspec
 
 from holdfast.client import Client
+from holdfast.client.waking import note_scheduler
 from holdfast.engine.telling import Stood, Told
 from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, HoldfastError, OperatorError
@@ -178,6 +179,8 @@ class RunSessions:
         assert run is not None
         execution = choose_execution(client, self._instance, run, runbook, parameters)
         point_run_at(self._instance, run, execution)
+        if not self._instance.is_ephemeral:
+            note_scheduler(client, execution.header.id, "dagster", self._instance.root_directory)
         manners = _manners.get(self._run_id, Manners())
         # a continuation or a resumed run goes on by itself; a new run, and a re-execution, is a person's word
         by_person = (not manners.resumed and execution.reason_to_wait is None) or run.tags.get(names.BY_PERSON) == "true"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,39 @@ def test_everything_killed_at_once_the_daemon_alone_brings_the_run_to_its_end(ho
     home.dagster("daemon")
     assert_ended_well(instance, home, run_id, server)
     instance.dispose()
+
+
+def test_a_worker_lost_under_a_launcher_that_cannot_resume_is_reported_and_replaced_by_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: CountingServer
+) -> None:
+    from dagster._grpc.types import ExecuteRunArgs
+
+    from holdfast_dagster.recovery import lost_runs, recover_runs
+
+    home = DagsterHome(tmp_path, native=False)
+    module = "dagster._core.launcher.sync_in_memory_run_launcher"  # Dagster's own for tests: in this process, and it resumes nothing
+    launcher = f"run_launcher: {{module: {module}, class: SyncInMemoryRunLauncher}}"
+    (home.home / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{launcher}\n")
+    for name, value in home.environment.items():
+        if os.environ.get(name) != value:
+            monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    runbook(home, server.url)
+    with dg.DagsterInstance.from_config(str(home.home)) as instance, Client.open() as client:
+        job = ReconstructableRepository.for_file(str(tmp_path / "defs.py"), "defs", str(tmp_path)).get_reconstructable_job("kills")
+        run = instance.create_run_for_job(job.get_definition(), job_code_origin=job.get_python_origin())
+        arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref(), None).get_command_args()
+        command = [sys.executable, "-m", "dagster", *arguments[arguments.index("api") :]]
+        stock = subprocess.Popen(command, env=home.environment, cwd=tmp_path)
+        reached(home, 1)
+        assert lost_runs(instance, client) == []
+        stock.kill()
+        stock.wait()
+        (home.folder / "go").touch()
+        (again,) = recover_runs(instance, client)
+        assert recover_runs(instance, client) == []
+        first, second = instance.get_run_by_id(run.run_id), instance.get_run_by_id(again)
+        assert (first.status.value, second.status.value) == ("FAILURE", "SUCCESS")
+        assert "is gone" in "".join(e.message for e in instance.all_logs(run.run_id))
+        assert second.tags["holdfast/execution_id"] == first.tags["holdfast/execution_id"]
+    assert [r["path"] for r in server.requests("POST")] == ["/first", "/second", "/third"]

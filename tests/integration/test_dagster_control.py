@@ -134,6 +134,17 @@ def test_several_resumers_at_once_do_everything_once(house: House, nowhere: str)
     house.home.assert_laws(run.tags["holdfast/execution_id"])
 
 
+def test_an_answer_at_the_command_line_is_enough(house: House, nowhere: str) -> None:
+    write_asks(house, nowhere)
+    run_id = asks(house)
+    with Client.open() as client:
+        (prompt,) = client.prompts()
+    answered = house.home.holdfast("answer", prompt.id, "skip")
+    assert "goes on in its scheduler" in answered.err + answered.out
+    house.until(run_id, "SUCCESS")  # no daemon, no sensor, no warm server
+    assert house.log.read_text().split() == ["before", "after"]
+
+
 def test_launching_with_one_key_from_several_places_at_once_is_one_run(house: House) -> None:
     book = house.home.runbook("keyed", [("step:a", "1")])
     launches = [house.home.start("launch", book, "--key", "alert-7", "--json") for _ in range(3)]

@@ -70,7 +70,10 @@ def answer(desk: Desk, prompt: str, verdict: str | None, value: str | None, why:
             raise bad_input(
                 f"--value is not JSON: {error.msg} at character {error.pos}", "Quote it for the shell: --value '{\"status\": 0}'"
             ) from None
+    from holdfast.client.waking import wake_scheduler
+
     answered = desk.client().answer(prompt, verdict, value=parsed, why=why, typed=typed, via="cli")
+    woken = answered.state != "open" and wake_scheduler(desk.client(), answered.execution)
     if desk.as_json:
         desk.document(prompt_document(answered))
         return
@@ -79,4 +82,5 @@ def answer(desk: Desk, prompt: str, verdict: str | None, value: str | None, why:
         return
     desk.out.print(f"{coloured('answered')}  {answered.id}: {answered.answer}")
     left = desk.client().prompts(execution=answered.execution)
-    desk.say(f"  still open: {', '.join(p.id for p in left)}" if left else f"  then:  holdfast resume {answered.execution}")
+    then = "it goes on in its scheduler" if woken else f"then:  holdfast resume {answered.execution}"
+    desk.say(f"  still open: {', '.join(p.id for p in left)}" if left else f"  {then}")
