@@ -60,7 +60,9 @@ class House:
 
     def __init__(self, folder: Path, *, warm: bool) -> None:
         folder.mkdir()
-        self.home = DagsterHome(folder, warm=warm, environment={"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_RETRY_COUNT": "0"})
+        self.home = DagsterHome(
+            folder, warm=warm, environment={"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_RETRY_COUNT": "1", "HOLDFAST_RETRY_DELAY": "0"}
+        )
         self.reached = folder / "reached"
         note = f"import time\nopen({str(self.reached)!r}, 'w').write(str(time.time()))"
         self.home.runbook("one", [("step:first", note)])
