@@ -38,6 +38,9 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "errors" / "README.md": errors_index(),
         DOCS / "reference" / "python.md": python_reference(),
     }
+    api = rest_reference()
+    if api is not None:
+        made[DOCS / "reference" / "rest-api.md"] = api
     cli = command()
     if cli is not None:
         made[DOCS / "reference" / "cli.md"] = cli_reference(cli)
@@ -61,6 +64,38 @@ def errors_index() -> str:
         if codes:
             text += f"\n## HF{digit}xx: {who}\n\n" + "".join(f"- [{code}]({code}.md): {CODES[code]}\n" for code in codes)
     return text
+
+
+def rest_reference() -> str | None:
+    """The REST API from its OpenAPI document; None where the gateway is not installed."""
+    try:
+        from fastapi import FastAPI
+
+        from holdfast.gateway.app import ROUTERS, document
+    except ImportError:
+        return None
+    app = FastAPI(title="Holdfast")
+    for prefix, router in ROUTERS:
+        app.include_router(router, prefix=prefix)
+    text = (
+        "# REST API\n\nMade from the OpenAPI document (`/api/v1/openapi.json` of a running gateway) by `make docs`. Errors are RFC 9457 problem\n"
+        "documents with our `code`, `where` and `cure`. [Serve the inbox and the API](../how-to/serve.md) tells how to sign in.\n"
+    )
+    for path, operations in document(app)["paths"].items():
+        for method, operation in operations.items():
+            text += f"\n## `{method.upper()} {path}`\n\n{operation.get('description', '')}\n"
+            for one in operation.get("parameters", ()):
+                about = one.get("description", "") or one["schema"].get("description", "")
+                text += f"\n- `{one['name']}` ({one['in']}{', required' if one.get('required') else ''})" + (f": {about}" if about else "")
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            named = [part["$ref"] for part in (body, *body.get("anyOf", ())) if "$ref" in part]
+            for name in named:
+                schema = document(app)["components"]["schemas"][name.rpartition("/")[2]]
+                fields = [f"`{n}`" + (" (required)" if n in schema.get("required", ()) else "") for n in schema["properties"]]
+                text += f"\n- body: {', '.join(fields)}"
+            statuses = ", ".join(sorted(operation["responses"]))
+            text += f"\n\nAnswers: {statuses}.\n"
+    return text.replace("\n\n\n", "\n\n")
 
 
 def python_reference() -> str:

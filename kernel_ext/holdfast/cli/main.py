@@ -28,6 +28,9 @@ _COMMANDS = {
     "graph": "holdfast.cli.notebooks:graph",
     "export": "holdfast.cli.export:export",
     "shell": "holdfast.cli.shell:shell",
+    "serve": "holdfast.cli.serve:serve",
+    "token": "holdfast.cli.serve:token",
+    "audit": "holdfast.cli.serve:audit",
     "doctor": "holdfast.cli.doctor:doctor",
 }
 

@@ -9,8 +9,7 @@ from typing import Any
 from holdfast.cli.documents import time
 from holdfast.cli.texts import duration, request_line
 from holdfast.executions.evidence import Evidence
-
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+from holdfast.executions.rendering import joined, output_plain, plain, source_of
 
 
 def markdown(found: Evidence) -> str:
@@ -88,30 +87,6 @@ def timeline_table(found: Evidence) -> tuple[list[str], list[list[str]]]:
     return ["#", "when", "what", "who"], [[str(m.id), time(m.at) or "", m.text, m.who] for m in found.moments]
 
 
-def plain(text: str) -> str:
-    """``text`` without terminal colours."""
-    return _ANSI.sub("", text)
-
-
-def source_of(cell: dict[str, Any]) -> str:
-    """A cell's source as one text."""
-    source = cell.get("source", "")
-    return source if isinstance(source, str) else "".join(source)
-
-
-def output_plain(output: dict[str, Any]) -> str:
-    """The text of an output."""
-    if output["output_type"] == "stream":
-        return plain(_joined(output["text"]))
-    if output["output_type"] == "error":
-        return plain("\n".join(output.get("traceback") or [f"{output.get('ename')}: {output.get('evalue')}"]))
-    return plain(_joined(output["data"].get("text/plain", "")))
-
-
-def _joined(text: Any) -> str:
-    return text if isinstance(text, str) else "".join(text)
-
-
 def _facts(found: Evidence) -> str:
     return "".join(f"- **{name}**: {_inline(value)}\n" for name, value in facts(found))
 
@@ -143,9 +118,9 @@ def _cells(notebook: dict[str, Any]) -> str:
 def _output(output: dict[str, Any]) -> str:
     data = output.get("data", {})
     if "text/markdown" in data:
-        return _joined(data["text/markdown"]).strip() + "\n"
+        return joined(data["text/markdown"]).strip() + "\n"
     if "image/png" in data:
-        return f"![output](data:image/png;base64,{''.join(_joined(data['image/png']).split())})\n"
+        return f"![output](data:image/png;base64,{''.join(joined(data['image/png']).split())})\n"
     text = output_plain(output).rstrip("\n")
     return _fenced(text, "text") if text else ""
 

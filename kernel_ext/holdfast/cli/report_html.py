@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any
 
-from holdfast.cli.report import calls_table, facts, output_plain, prompts_table, source_of, steps_table, timeline_table
+from holdfast.cli.report import calls_table, facts, prompts_table, steps_table, timeline_table
 from holdfast.executions.evidence import Evidence
+from holdfast.executions.rendering import cell_html
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -45,7 +45,7 @@ def html(found: Evidence) -> str:
     if found.prompts:
         parts.append(_section("Questions and answers", *prompts_table(found)))
     parts.append(_section("Timeline", *timeline_table(found)))
-    parts.append("<section><h2>Notebook</h2>" + "\n".join(_cell(c) for c in found.notebook["cells"]) + "</section>")
+    parts.append("<section><h2>Notebook</h2>" + "\n".join(cell_html(c) for c in found.notebook["cells"]) + "</section>")
     parts.append("</main></body></html>")
     return "\n".join(parts) + "\n"
 
@@ -61,35 +61,3 @@ def _field(value: str, is_state: bool) -> str:
     word = value.partition(",")[0].partition(" ")[0]
     kind = f' class="{escape(word)}"' if is_state and word.isalpha() else ""
     return f"<td{kind}>{escape(value)}</td>"
-
-
-def _cell(cell: dict[str, Any]) -> str:
-    source = source_of(cell)
-    if cell["cell_type"] == "markdown":
-        return f"<div>{_markdown(source)}</div>"
-    if cell["cell_type"] != "code" or not source.strip():
-        return ""
-    return f"<pre><code>{escape(source)}</code></pre>" + "".join(_output(o) for o in cell.get("outputs", []))
-
-
-def _output(output: dict[str, Any]) -> str:
-    data = output.get("data", {})
-    for kind in ("image/png", "image/jpeg"):
-        if kind in data:
-            picture = data[kind] if isinstance(data[kind], str) else "".join(data[kind])
-            return f'<p><img alt="output" src="data:{kind};base64,{escape("".join(picture.split()))}"></p>'
-    if "text/html" in data:
-        page = data["text/html"] if isinstance(data["text/html"], str) else "".join(data["text/html"])
-        # what a runbook displayed is not to be trusted by whoever reads the evidence: no script, no form, no origin
-        return f'<iframe sandbox title="output" srcdoc="{escape(page)}"></iframe>'
-    text = output_plain(output).rstrip("\n")
-    kind = "output error" if output["output_type"] == "error" else "output"
-    return f'<pre class="{kind}">{escape(text)}</pre>' if text else ""
-
-
-def _markdown(text: str) -> str:
-    """Markdown as HTML; HTML that stands in it is shown as text."""
-    import mistune
-
-    rendered = mistune.create_markdown(escape=True, plugins=["table", "strikethrough"])(text)
-    return str(rendered)

@@ -1,0 +1,1 @@
+"""The inbox: pages made on the server, useful without a script."""

@@ -1,0 +1,129 @@
+"""Executions: the list, one with its steps, outputs and history, and what may be done to it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, Response
+
+from holdfast.errors import HoldfastError, OperatorError
+from holdfast.executions.timeline import timeline
+from holdfast.gateway import asking, problems
+from holdfast.gateway.api.executions import visible
+from holdfast.gateway.asker import Asker, Asking
+from holdfast.gateway.outputs import SANDBOXED, notebook_of, page_of
+from holdfast.gateway.pages.drawing import go, page
+from holdfast.gateway.pages.prompts import Filled
+from holdfast.gateway.starting import rerun
+from holdfast.gateway.statistics import statistics
+from holdfast.gateway.texts import After, ExecutionId, Text
+from holdfast.journal.ownership import unattended
+from holdfast.model.execution import Execution, Mode, Status
+
+router = APIRouter()
+_PAGE = 50
+_STOPPED = (Status.QUEUED, Status.SUSPENDED, Status.PAUSED, Status.FAILED)
+
+
+@router.get("/executions")
+def executions(
+    request: Request,
+    asker: Asking,
+    status: Annotated[Status | Literal[""], Query()] = "",
+    runbook: Annotated[Text, Query(max_length=200)] = "",
+    after: After = None,
+) -> Response:
+    """The newest first."""
+    statuses = [Status(status)] if status else None
+    found, following = visible(asker, statuses=statuses, runbook=runbook or None, limit=_PAGE, after=after)
+    last = asker.hall.store.streams.newest_change()
+    return page(
+        request,
+        "executions.html",
+        asker,
+        found=found,
+        following=following,
+        wanted=status,
+        runbook=runbook,
+        statuses=list(Status),
+        last=last,
+    )
+
+
+@router.get("/executions/{id}")
+def execution(request: Request, asker: Asking, id: ExecutionId) -> Response:
+    """One execution."""
+    return _show(request, asker, asker.execution(id))
+
+
+def _show(request: Request, asker: Asker, header: Execution, *, problem: HoldfastError | None = None) -> Response:
+    history = asker.client.history(header.id)
+    veil = asker.veil(header)
+    steps = [(s, veil(s.error), veil(s.reason or "")) for s in history.steps if s.teardown_of is None or s.state != "pending"]
+    moments = [(m, veil(m.text)) for m in timeline(history.entries, calls=True)]
+    after = {s.name: s.after for s in history.manifest.steps} if history.manifest else {}
+    order = [s.name for s in history.manifest.steps] if history.manifest else []
+    unusual = {n: a for n, a in after.items() if a != ((order[order.index(n) - 1],) if order.index(n) else ())}
+    alone = unattended(header, asker.hall.store.now())
+    return page(
+        request, "execution.html", asker, status=problems.status_of(problem) if problem else 200, header=header,
+        title=history.manifest.title if history.manifest and history.manifest.title else header.runbook,
+        parameters=veil(header.parameters), reason=veil(header.reason), steps=steps, moments=moments, after=unusual,
+        prompts=asking.prompts(asker, state=None, execution=header.id), last=history.entries[-1].seq if history.entries else 0,
+        may=_may(asker, header, alone), live=not header.status.ended or header.owner is not None, problem=problem,
+        lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH,
+    )  # fmt: skip
+
+
+def _may(asker: Asker, header: Execution, alone: bool) -> dict[str, bool]:
+    """What the page offers."""
+    batch = header.mode == Mode.BATCH
+    fits = {
+        "pause": header.status in (Status.QUEUED, Status.RUNNING, Status.SUSPENDED),
+        "resume": batch and alone and header.status not in (Status.SUCCEEDED, Status.CANCELLED),
+        "cancel": header.status not in (Status.SUCCEEDED, Status.CANCELLED),
+        "rerun": batch and alone,
+    }
+    return {action: fit and asker.may(action, header.runbook) for action, fit in fits.items()}
+
+
+@router.get("/executions/{id}/outputs")
+def outputs(asker: Asking, id: ExecutionId) -> Response:
+    """What it printed, for a frame without rights."""
+    header = asker.execution(id)
+    return HTMLResponse(page_of(notebook_of(asker, header)), headers={"Content-Security-Policy": SANDBOXED})
+
+
+@router.post("/executions/{id}/{action}")
+async def steer(
+    request: Request, asker: Asking, id: ExecutionId, action: Literal["pause", "resume", "cancel", "rerun"], filled: Filled
+) -> Response:
+    """Pause, resume, cancel, or run again from a step."""
+    return await run_in_threadpool(
+        _steer, request, asker, id, action, (filled.get("why") or [""])[0][:2000], (filled.get("step") or [""])[0]
+    )
+
+
+def _steer(request: Request, asker: Asker, id: str, action: str, why: str, step: str) -> Response:
+    header = asker.execution(id)
+    try:
+        if action == "rerun":
+            return go(request, f"executions/{rerun(asker, header, step).id}")
+        with asker.acting(action, header.id, header.runbook):
+            if action == "pause":
+                asker.client.pause(header.id, why=why)
+            elif action == "cancel":
+                asker.client.cancel(header.id, why=why)
+            else:
+                asker.hall.workers.go_on(header, asker.person, why)
+    except OperatorError as error:
+        return _show(request, asker, asker.client.get(header.id), problem=error)
+    return go(request, f"executions/{header.id}")
+
+
+@router.get("/statistics")
+def numbers(request: Request, asker: Asking) -> Response:
+    """How it went."""
+    return page(request, "statistics.html", asker, found=statistics(asker))

@@ -1,0 +1,153 @@
+"""The inbox: open questions, one question, an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import Response
+
+from holdfast.errors import PromptError, RequestError
+from holdfast.gateway import asking, forms, problems
+from holdfast.gateway.asker import Asker, Asking
+from holdfast.gateway.pages.drawing import page
+from holdfast.gateway.texts import PromptId, clean_text, clean_value
+from holdfast.model.prompt import ANSWER, Prompt, PromptState, Question
+from holdfast.prompts.allowed import who_may
+
+router = APIRouter()
+_LONGEST_WHY = 2000
+_ONE = "answer"
+
+Sent = Mapping[str, Sequence[str]]
+
+
+async def sent(request: Request) -> dict[str, list[str]]:
+    """What a form sent: name -> texts.
+
+    Raises:
+        RequestError: HF710.
+    """
+    found: dict[str, list[str]] = {}
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, UploadFile):
+            raise RequestError("HF710", "no field takes a file", cure="Go back and try again.")
+        try:
+            found.setdefault(clean_text(name), []).append(clean_text(value))
+        except ValueError as error:
+            raise RequestError("HF710", f"a field {error}", cure="Go back and type it again.") from None
+    return found
+
+
+Filled = Annotated[dict[str, list[str]], Depends(sent)]
+
+
+@router.get("/")
+def inbox(request: Request, asker: Asking, mine: bool = False) -> Response:
+    """Open questions, the most urgent first."""
+    found = asking.prompts(asker)
+    found.sort(key=lambda s: (s.prompt.due_at is None, s.prompt.due_at or 0.0, s.prompt.opened_at))
+    shown = [s for s in found if s.refusal is None] if mine else found
+    last = asker.hall.store.streams.newest_change()
+    return page(request, "inbox.html", asker, found=shown, total=len(found), mine=mine, last=last)
+
+
+@router.get("/prompts/{id}")
+def look(request: Request, asker: Asking, id: PromptId) -> Response:
+    """One question with its evidence."""
+    return _show(request, asker, asking.prompt(asker, id), {}, {})
+
+
+@router.post("/prompts/{id}")
+async def answer(request: Request, asker: Asking, id: PromptId, filled: Filled) -> Response:
+    """Answer it."""
+    return await run_in_threadpool(_answer, request, asker, id, filled)
+
+
+def _answer(request: Request, asker: Asker, id: str, filled: Sent) -> Response:
+    found = asking.prompt(asker, id)
+    verdict, why, typed = (_first(filled, name) for name in ("verdict", "why", "typed"))
+    value, errors = _value(found.prompt, verdict, filled)
+    if len(why) > _LONGEST_WHY:
+        errors["why"] = f"has more than {_LONGEST_WHY} characters"
+    if errors:
+        return _show(request, asker, found, filled, errors, status=422)
+    try:
+        done = asking.answer(asker, id, verdict or None, value=value, why=why, typed=typed or None)
+    except PromptError as error:
+        if error.code == "HF401":  # somebody else was faster: say who
+            return _show(request, asker, asking.prompt(asker, id), filled, {}, status=409, late=True)
+        place = {"HF408": "why", "HF409": "typed", "HF402": "verdict"}.get(error.code, "")
+        return _show(request, asker, asking.prompt(asker, id), filled, {place: error.what}, status=problems.status_of(error))
+    return _show(request, asker, done, {}, {}, done=True)
+
+
+def _value(prompt: Prompt, verdict: str, filled: Sent) -> tuple[Any, dict[str, str]]:
+    """What the form holds beside the verdict, and what is wrong with it."""
+    schema = _schema(prompt)
+    if schema is not None and verdict == ANSWER:
+        value, errors = forms.read(schema, filled)
+        try:
+            value = clean_value(value)
+        except ValueError as error:
+            errors[""] = f"the answer {error}"
+        return (value.get(_ONE) if _is_one(prompt) else value), errors
+    text = _first(filled, "result")
+    if verdict != "happened" or not text.strip():
+        return None, {}
+    try:
+        return clean_value(json.loads(text)), {}
+    except ValueError as error:
+        return None, {"result": "is not JSON: write texts in quotes" if isinstance(error, json.JSONDecodeError) else str(error)}
+
+
+def _show(
+    request: Request,
+    asker: Asker,
+    found: asking.Shown,
+    filled: Sent,
+    errors: dict[str, str],
+    *,
+    status: int = 200,
+    late: bool = False,
+    done: bool = False,
+) -> Response:
+    prompt, question = found.prompt, found.prompt.question or Question()
+    schema = _schema(prompt)
+    fields = forms.fields(schema) if schema is not None else []
+    if filled:
+        forms.marked(fields, errors, filled)
+    flat = {f.path for f in _all(fields)}
+    return page(
+        request, "prompt.html", asker, status=status, found=found, prompt=prompt, question=question, execution=found.execution,
+        fields=fields, errors=errors, others=[t for p, t in errors.items() if p not in flat and p not in ("why", "typed", "result")],
+        filled={name: _first(filled, name) for name in ("why", "typed", "result")}, late=late, done=done,
+        open=prompt.state == PromptState.OPEN, takes_result="happened" in prompt.verdicts, who=who_may(prompt),
+        voted=len(prompt.votes), as_form=schema is not None,
+    )  # fmt: skip
+
+
+def _all(fields: Sequence[forms.Field]) -> list[forms.Field]:
+    return [one for f in fields for one in (f, *_all(f.fields))]
+
+
+def _is_one(prompt: Prompt) -> bool:
+    """Whether the answer is one value, not an object."""
+    schema = prompt.question.schema if prompt.question is not None else None
+    return schema is not None and schema.get("type", "object") != "object"
+
+
+def _schema(prompt: Prompt) -> dict[str, Any] | None:
+    schema = prompt.question.schema if prompt.question is not None else None
+    if schema is not None and _is_one(prompt):
+        return {"type": "object", "properties": {_ONE: {"title": "Answer", "maxLength": 2000, **schema}}, "required": [_ONE]}
+    return schema
+
+
+def _first(filled: Sent, name: str) -> str:
+    values = filled.get(name) or [""]
+    return values[0]

@@ -1,0 +1,1 @@
+"""Who sends a request: tokens, sessions, JWTs, headers of a trusted proxy."""
