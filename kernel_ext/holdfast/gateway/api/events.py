@@ -46,7 +46,7 @@ class EventsTaken(Shown):
 
 @router.post("/events", status_code=202, responses=responses(404), openapi_extra=_BODY)
 async def post_event(request: Request) -> EventsTaken:
-    """A CloudEvent (binary, structured or a batch) by somebody who is signed in. One that was sent before (same source and id) is taken once."""
+    """A CloudEvent (binary, structured or a batch) by somebody who is signed in. One sent before is taken once."""
     return await _take(request, _PLAIN)
 
 
