@@ -78,7 +78,8 @@ def rest_reference() -> str | None:
     for prefix, router in ROUTERS:
         app.include_router(router, prefix=prefix)
     text = (
-        "# REST API\n\nMade from the OpenAPI document (`/api/v1/openapi.json` of a running gateway) by `make docs`.\nErrors are RFC 9457 problem "
+        "# REST API\n\nMade from the OpenAPI document (`/api/v1/openapi.json` of a running gateway) by `make docs`.\n"
+        "Errors are RFC 9457 problem "
         "documents with our `code`, `where` and `cure`. [Serve the inbox and the API](../how-to/serve.md) tells how to sign in.\n"
     )
     for path, operations in document(app)["paths"].items():

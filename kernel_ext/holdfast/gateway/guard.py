@@ -51,7 +51,11 @@ class Guard:
             return
         begun = asyncio.Event()
 
+        limit = _Limit(receive, self._largest)
+
         async def guarded_send(message: Message) -> None:
+            if limit.exceeded and not begun.is_set():
+                return  # the application takes it for a broken connection; we know better
             if message["type"] == "http.response.start":
                 begun.set()
                 there = {name.lower() for name, _ in message["headers"]}
@@ -62,9 +66,12 @@ class Guard:
             refusal = self._refusal(scope)
             if refusal is not None:
                 raise refusal
-            work: asyncio.Future[Any] = asyncio.ensure_future(self._work(scope, self._limited(receive), guarded_send))
+            work: asyncio.Future[Any] = asyncio.ensure_future(self._work(scope, limit, guarded_send))
             await self._in_time(work, begun)
+            if limit.exceeded and not begun.is_set():
+                raise self._too_large()
         except HoldfastError as error:
+            limit.exceeded = False
             await self._tell(error, begun, scope, receive, guarded_send)
         except Exception as error:
             _log.exception("a fault in the gateway at %s", scope.get("path"))
@@ -106,18 +113,21 @@ class Guard:
             return RequestError("HF710", "the length of the request is not a number", cure="Send the right Content-Length.")
         return self._too_large() if int(length) > self._largest else None
 
-    def _limited(self, receive: Receive) -> Receive:
-        taken = 0
-
-        async def limited() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._largest:
-                raise self._too_large()
-            return message
-
-        return limited
-
     def _too_large(self) -> RequestError:
         return RequestError("HF711", f"the request has more than {self._largest} bytes", cure="Send less (setting max_request_bytes).")
+
+
+class _Limit:
+    """Reads a request's body, and breaks off when it gets too long."""
+
+    def __init__(self, receive: Receive, largest: int) -> None:
+        self._receive, self._left = receive, largest
+        self.exceeded = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.exceeded = True
+            return {"type": "http.disconnect"}
+        return message
