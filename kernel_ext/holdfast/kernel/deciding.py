@@ -12,6 +12,7 @@ from holdfast.kernel.request import CellRequest
 from holdfast.kernel.session import Session
 from holdfast.kernel.turn import Turn
 from holdfast.model.entry import Kind
+from holdfast.model.manifest import Manifest
 
 
 def decide(session: Session, code: str, metadata: Mapping[str, Any], cell_id: str | None) -> Turn:
@@ -68,6 +69,8 @@ def stale_causes(session: Session, request: CellRequest, record: CellRecord) -> 
     if any(r.step == "parameters" for r in later):  # run again unchanged, that cell leaves no record
         causes.append("the edited parameters cell")
     manifest = session.place.manifest
+    if any(_concerns(manifest, r.source or "", record.step) for r in later if r.step == "setup"):
+        causes.append("an edited setup cell")
     if manifest is not None:
         from holdfast.notebook.dataflow import stale_after
 
@@ -75,6 +78,13 @@ def stale_causes(session: Session, request: CellRequest, record: CellRecord) -> 
         others = dict.fromkeys(r.step for r in later if r.step in before)
         causes += [f"step {step}" for step in others if record.step in stale_after(manifest, step)]
     return causes
+
+
+def _concerns(manifest: Manifest | None, setup: str, step: str) -> bool:
+    """Whether a setup cell that now reads ``setup`` sets what the step uses; where that cannot be told, it does."""
+    from holdfast.notebook.dataflow import readers_of
+
+    return manifest is None or manifest.step(step) is None or step in readers_of(manifest, setup)
 
 
 def _is_above(session: Session, one: str, other: str) -> bool:

@@ -92,6 +92,15 @@ def stale_after(manifest: Manifest, changed_step: str) -> tuple[str, ...]:
     return tuple(s.name for s in manifest.steps if s.name in stale)
 
 
+def readers_of(manifest: Manifest, source: str) -> frozenset[str]:
+    """The steps that read what a cell outside all steps (setup, parameters) sets when its text is ``source``, and those that read from
+    them."""
+    cell = Cell(id="", index=0, source=source, digest="")
+    written = flow_of([cell], _functions([*_all_cells(manifest), cell])).writes
+    found = {s.name for s in manifest.steps if not written.isdisjoint(s.reads)}
+    return frozenset(found.union(*(stale_after(manifest, name) for name in found)))
+
+
 def races(manifest: Manifest) -> list[tuple[str, str, tuple[str, ...]]]:
     """Pairs of steps that may run at the same time and write the same names: (step, later step, names)."""
     functions = _functions(_all_cells(manifest))

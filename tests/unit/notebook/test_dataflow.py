@@ -6,7 +6,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from holdfast.notebook.compile import compile
-from holdfast.notebook.dataflow import races, stale_after
+from holdfast.notebook.dataflow import races, readers_of, stale_after
 from holdfast.notebook.magics import expansions
 from holdfast.notebook.names import names_of
 from holdfast.notebook.python import parse, to_python
@@ -111,6 +111,19 @@ def test_names_of_setup_parameters_and_conditions(notebook: Any) -> None:
     assert steps["a"].reads == ("client", "n")
     assert steps["a"].writes == ("x",)
     assert steps["b"].reads == ("x",)
+
+
+def test_an_edited_setup_cell_concerns_its_readers_and_their_readers(notebook: Any) -> None:
+    book = notebook(
+        ("setup", "limit = 3\ndef big(n): return n > limit"),
+        ("setup", "import json\ndef shown(n): return json.dumps(big(n))"),
+        ("step:a", "x = shown(1)"),
+        ("step:b", "y = 2"),
+        ("step:c", "print(x)"),
+    )
+    manifest = compile(book)
+    assert readers_of(manifest, "limit = 4\ndef big(n): return n > limit") == {"a", "c"}
+    assert readers_of(manifest, "import os") == frozenset()
 
 
 def test_an_edit_makes_the_readers_stale_and_their_readers(notebook: Any) -> None:
