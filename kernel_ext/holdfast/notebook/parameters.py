@@ -63,7 +63,8 @@ def declared(cell: NotebookCell, extra: Mapping[str, Mapping[str, Any]]) -> tupl
         if name not in found:
             report(f"metadata.holdfast.parameters describes {name!r}, which the parameters cell does not declare", near(name, set(found)))
         else:
-            found[name] = msgspec.structs.replace(found[name], schema={**found[name].schema, **schema})
+            secret = found[name].secret or schema.get("writeOnly") is True or schema.get("format") == "password"
+            found[name] = msgspec.structs.replace(found[name], schema={**found[name].schema, **schema}, secret=secret)
     for parameter in found.values():
         problem = None if parameter.required or parameter.default is None else _against_schema(parameter.default, parameter)
         if problem:

@@ -199,3 +199,9 @@ def test_effective_values_lie_over_literal_defaults(manifest: Any) -> None:
 def test_what_is_a_secret(manifest: Callable[..., Manifest], line: str, secret: bool) -> None:
     (parameter,) = manifest(line).parameters
     assert parameter.secret is secret and parameter.schema.get("writeOnly", False) is secret
+
+
+@pytest.mark.parametrize("schema", [{"format": "password"}, {"writeOnly": True}])
+def test_the_metadata_can_say_that_it_is_a_secret(manifest: Callable[..., Manifest], schema: dict[str, Any]) -> None:
+    (parameter,) = manifest("pin: str = ''", parameters={"pin": schema}).parameters
+    assert parameter.secret
