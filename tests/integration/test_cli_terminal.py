@@ -99,3 +99,35 @@ def test_a_shell_that_is_killed_can_be_taken_up(sandbox: Sandbox) -> None:
     again.sendeof()
     again.expect(pexpect.EOF)
     again.close()
+
+
+def test_questions_are_asked_on_the_terminal_and_again_before_a_resume(sandbox: Sandbox) -> None:
+    schema = {"type": "object", "required": ["node"], "properties": {"node": {"type": "string", "title": "Node", "minLength": 2}}}
+    cells = [
+        ("step:one", "from holdfast import confirm, form\nok = confirm('Drop it?', target='db-1', destructive=True)\nprint('ONE', ok.via)"),
+        ("step:two", f"import os\nprint('TWO', form('Which node?', {schema!r}))"),
+    ]
+    sandbox.notebook("ask", cells)
+    terminal = spawn(sandbox, "run", "ask.ipynb", "--id", "x", "--follow")
+    terminal.expect(r"\? Drop it\?")
+    terminal.expect("yes/no: ")
+    terminal.sendline("y")
+    terminal.expect("type db-1: ")
+    terminal.sendline("db-1")
+    terminal.expect("ONE terminal")
+    terminal.expect(r"Node \*.*: ")
+    terminal.sendeof()  # left open
+    terminal.sendintr()
+    terminal.expect("paused")
+    terminal.expect(pexpect.EOF)
+    again = spawn(sandbox, "resume", "x", "--follow")
+    again.expect(r"Node \*.*: ")
+    again.sendline("x")
+    again.expect("at least 2 characters")
+    again.expect(r"Node \*.*: ")
+    again.sendline("n-7")
+    again.expect("TWO {'node': 'n-7'}")
+    again.expect(pexpect.EOF)
+    again.close()
+    assert again.exitstatus == 0
+    sandbox.assert_laws("x")

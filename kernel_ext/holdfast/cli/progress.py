@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.desk import Desk, escape
@@ -27,6 +29,11 @@ class Progress(Watcher):
 
     def __exit__(self, *exception: object) -> None:
         return None
+
+    @contextmanager
+    def hush(self) -> Iterator[None]:
+        """Within, nothing is drawn anew: a person is asked something."""
+        yield
 
 
 class PlainProgress(Progress):
@@ -95,6 +102,18 @@ class LiveProgress(Progress):
     def __exit__(self, *exception: object) -> None:
         if self._live is not None:
             self._live.stop()
+
+    @contextmanager
+    def hush(self) -> Iterator[None]:
+        """Within, nothing is drawn anew: a person is asked something."""
+        if self._live is None:
+            yield
+            return
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
 
     def started(self, execution: Execution, manifest: Manifest, notebook: Any, resumed: bool) -> None:
         verb = "resuming" if resumed else "running"

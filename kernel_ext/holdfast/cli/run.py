@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 from holdfast.cli.desk import BAD_INPUT, CANCELLED, FAILED, SUCCEEDED, SUSPENDED, Desk, bad_input, command
 
 if TYPE_CHECKING:
+    from holdfast.cli.progress import Progress
     from holdfast.engine.watcher import Result
 
 
@@ -105,11 +107,24 @@ def work(desk: Desk, id: str, *, output: str | None = None, follow: bool = False
     from holdfast.engine.stage import Options
 
     watcher = progress(desk, follow=follow, quiet=quiet)
-    with watcher:
+    questions = _questions(desk, id, watcher, quiet)
+    with watcher, questions:
         result = execute(
             desk.store(), desk.config, id, options=Options(output=output), watchers=[watcher], changes=changes, reins=signals(desk)
         )
     report(desk, result)
+
+
+def _questions(desk: Desk, id: str, watcher: Progress, quiet: bool) -> AbstractContextManager[None]:
+    """Ask whoever sits at the terminal: what is open already at once, the rest as it comes."""
+    from holdfast.cli.terminal import TerminalQuestions, attended
+
+    if not attended(desk, quiet):
+        return nullcontext()
+    questions = TerminalQuestions(desk, id, watcher.hush)
+    with suppress(KeyboardInterrupt):  # left open: the execution stays as it is
+        questions.ask_all()
+    return questions.running()
 
 
 def signals(desk: Desk) -> Any:

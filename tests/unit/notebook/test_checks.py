@@ -229,6 +229,30 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
             ],
         ],
     ),
+    "NB505": (
+        [
+            [SETUP, "confirm('go?', timeout=60, on_timeout='yes')"],
+            [SETUP, "x = form('go?', {}, timeout=60, on_timeout={'approved': True})\nprint(x)"],
+            [SETUP, "x = ask('go?', ['go on', 'wait'], timeout=60, on_timeout='go on')\nprint(x)"],
+        ],
+        [
+            [SETUP, "confirm('go?', timeout=60, on_timeout='no')"],
+            [SETUP, "x = ask('which?', ['a', 'wait'], timeout=60, on_timeout='wait')\nprint(x)"],
+        ],
+    ),
+    "NB506": (
+        [
+            [SETUP, "for n in (1, 2):\n    confirm('go on?')"],
+            [SETUP, "n = 0\nwhile n < 3:\n    n += 1\n    if approve('again?'):\n        print(n)"],
+            [SETUP, "for n in (1, 2):\n    %confirm go on?"],
+        ],
+        [
+            [SETUP, "for n in (1, 2):\n    confirm(f'go on with {n}?')"],
+            [SETUP, "for n in (1, 2):\n    confirm('go on?', target=n)"],
+            [SETUP, "confirm('go on?')\nfor n in (1, 2):\n    print(n)"],
+            [SETUP, "for n in (1, 2):\n    %confirm go on with {n}?"],
+        ],
+    ),
     "NB504": (
         [
             [SETUP, "v = 1\nec2.delete_volume(VolumeId=v)"],

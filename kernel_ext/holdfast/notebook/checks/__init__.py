@@ -8,8 +8,9 @@ from holdfast.notebook.checks.failures import Failures
 from holdfast.notebook.checks.gates import Gates
 from holdfast.notebook.checks.hygiene import Hygiene
 from holdfast.notebook.checks.names import NamesCheck
+from holdfast.notebook.checks.questions import Questions
 from holdfast.notebook.checks.shell import ShellCheck
 from holdfast.notebook.checks.structure import Structure
 
 #: In the order in which they run.
-BUILT_IN: tuple[Check, ...] = (Structure(), NamesCheck(), Failures(), Effects(), Gates(), ShellCheck(), Hygiene())
+BUILT_IN: tuple[Check, ...] = (Structure(), NamesCheck(), Failures(), Effects(), Gates(), Questions(), ShellCheck(), Hygiene())
