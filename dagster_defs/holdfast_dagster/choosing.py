@@ -50,7 +50,7 @@ def choose_execution(
             if again is not None:
                 return Chosen(header=again)
     key = f"dagster/{run.run_id}/{name}"
-    return Chosen(header=client.start(runbook, parameters, key=key, via="dagster"))
+    return Chosen(header=client.start(runbook, parameters, key=key, via="dagster", queued=False))
 
 
 def executions_of(client: Client, run: dg.DagsterRun) -> list[Execution]:

@@ -85,7 +85,7 @@ def launch(
     (runbooks, broken) = load_all(path, "")
     if broken:
         raise broken[0].error
-    execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster")
+    execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
     run_id = str(uuid.uuid5(_RUNS, execution.id))
     there = instance.get_run_by_id(run_id)
     new = there is None

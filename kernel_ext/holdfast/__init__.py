@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from holdfast.durable.asking import form as form
     from holdfast.durable.calls import call as call
     from holdfast.durable.calls import idempotency_key as idempotency_key
+    from holdfast.durable.children import Child as Child
+    from holdfast.durable.children import publish as publish
+    from holdfast.durable.children import run_runbook as run_runbook
     from holdfast.durable.clock import now as now
     from holdfast.durable.for_each import for_each as for_each
     from holdfast.durable.interceptor import Outcome as Outcome
+    from holdfast.durable.polling import wait_for as wait_for
     from holdfast.durable.results import Results as Results
+    from holdfast.durable.signals import signal as signal
     from holdfast.durable.timers import Waited as Waited
     from holdfast.durable.timers import wait as wait
     from holdfast.errors import CallError as CallError
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Ballot": "holdfast.durable.answers",
     "CallError": "holdfast.errors",
+    "Child": "holdfast.durable.children",
     "Confirmation": "holdfast.durable.answers",
     "ForEachError": "holdfast.errors",
     "HoldfastError": "holdfast.errors",
@@ -55,12 +61,17 @@ _PUBLIC = {
     "form": "holdfast.durable.asking",
     "idempotency_key": "holdfast.durable.calls",
     "now": "holdfast.durable.clock",
+    "publish": "holdfast.durable.children",
+    "run_runbook": "holdfast.durable.children",
+    "signal": "holdfast.durable.signals",
     "wait": "holdfast.durable.timers",
+    "wait_for": "holdfast.durable.polling",
 }
 
 __all__ = [
     "Ballot",
     "CallError",
+    "Child",
     "Confirmation",
     "ForEachError",
     "HoldfastError",
@@ -80,7 +91,11 @@ __all__ = [
     "form",
     "idempotency_key",
     "now",
+    "publish",
+    "run_runbook",
+    "signal",
     "wait",
+    "wait_for",
 ]
 
 

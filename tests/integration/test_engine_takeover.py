@@ -139,7 +139,8 @@ def test_a_worker_that_slept_past_its_lease_is_fenced_when_it_wakes(sandbox: San
 
 def test_recovery_continues_what_dead_workers_left(sandbox: Sandbox) -> None:
     from holdfast.config import Config
-    from holdfast.engine.execute import orphans, recover
+    from holdfast.engine.execute import recover
+    from holdfast.executions.waking import orphans
 
     notebook = sandbox.notebook("left", CELLS)
     assert sandbox.holdfast("run", notebook, "--id", "r1", faults="engine.before_step@3=kill").status == -signal.SIGKILL

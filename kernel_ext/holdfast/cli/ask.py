@@ -13,10 +13,11 @@ from holdfast.cli.desk import Desk, bad_input, command
 @click.command()
 @click.argument("id")
 @click.option("--why", default="", help="The reason, for the record.")
+@click.option("--finish", is_flag=True, help="Let the steps that run come to their end first.")
 @command
-def cancel(desk: Desk, id: str, why: str) -> None:
-    """End the execution ID. A running cell is interrupted; steps tagged "always" still run."""
-    _ask(desk, id, "cancel", why)
+def cancel(desk: Desk, id: str, why: str, finish: bool) -> None:
+    """End the execution ID and what it has started. A running cell is interrupted; steps tagged "always" still run."""
+    _ask(desk, id, "cancel", why, finish)
 
 
 @click.command()
@@ -28,12 +29,12 @@ def pause(desk: Desk, id: str, why: str) -> None:
     _ask(desk, id, "pause", why)
 
 
-def _ask(desk: Desk, id: str, what: str, why: str) -> None:
+def _ask(desk: Desk, id: str, what: str, why: str, finish: bool = False) -> None:
     from holdfast.cli.documents import execution_document
     from holdfast.cli.texts import coloured
 
     client = desk.client()
-    header = client.pause(id, why=why) if what == "pause" else client.cancel(id, why=why)
+    header = client.pause(id, why=why) if what == "pause" else client.cancel(id, why=why, finish=finish)
     if desk.as_json:
         desk.document(execution_document(header))
         return
@@ -41,7 +42,8 @@ def _ask(desk: Desk, id: str, what: str, why: str) -> None:
         desk.out.print(f"{coloured(header.status)}  {header.id}")
     else:
         desk.out.print(
-            f"{what} asked of {header.id}; its worker stops " + ("after the running cell" if what == "pause" else "the running cell")
+            f"{what} asked of {header.id}; its worker stops "
+            + ("after the running cell" if what == "pause" else "after the running step" if finish else "the running cell")
         )
     if header.status == "paused":
         desk.say(f"  go on:  holdfast resume {header.id}")

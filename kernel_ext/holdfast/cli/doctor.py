@@ -217,7 +217,7 @@ def _orphans(desk: Desk) -> Iterator[Check]:
     path = desk.config.journal_path
     if path is not None and not path.exists():
         return
-    from holdfast.engine.execute import orphans
+    from holdfast.executions.waking import orphans
 
     found = orphans(desk.store())
     some = ", ".join(h.id for h in found[:5])

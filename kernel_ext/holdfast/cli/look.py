@@ -94,13 +94,21 @@ def _ended(prompt: Any) -> str:
 @command
 def show(desk: Desk, id: str, calls: bool, entries: bool) -> None:
     """Show the execution ID (a unique beginning or end of the id will do): its state, steps, and calls."""
+    from holdfast.cli.texts import coloured
+
     found = desk.client().history(id)
     open_prompts = desk.client().prompts(execution=found.execution.id)
     if desk.as_json:
-        desk.document(_show_document(found, open_prompts, calls, entries))
+        document = _show_document(found, open_prompts, calls, entries)
+        children = desk.client().children(found.execution.id)
+        document["children"] = [{"id": c.id, "runbook": c.runbook, "status": str(c.status)} for c in children]
+        document["outputs"] = desk.client().outputs(found.execution.id)
+        desk.document(document)
         return
     _print_header(desk, found)
     _print_steps(desk, found.steps)
+    for child in desk.client().children(found.execution.id):
+        desk.out.print(f"  started {escape(child.runbook)}  {escape(child.id)}  {coloured(child.status)}")
     if calls:
         _print_calls(desk, found.calls)
     if entries:

@@ -24,6 +24,8 @@ _COMMANDS = {
     "answer": "holdfast.cli.ask:answer",
     "events": "holdfast.cli.events:events",
     "rules": "holdfast.cli.rules:rules",
+    "signal": "holdfast.cli.worker:signal",
+    "worker": "holdfast.cli.worker:worker",
     "check": "holdfast.cli.notebooks:check",
     "graph": "holdfast.cli.notebooks:graph",
     "export": "holdfast.cli.export:export",

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.config import Config
-from holdfast.errors import OperatorError
+from holdfast.executions.family import children
 from holdfast.executions.find import find
 from holdfast.executions.fork import fork
 from holdfast.executions.history import CallHistory, History, fold_calls, history
-from holdfast.executions.running import end_commands
+from holdfast.executions.published import shown
+from holdfast.executions.signals import send
 from holdfast.executions.start import prepare, start
-from holdfast.journal import ownership
+from holdfast.executions.stopping import stop
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
-from holdfast.model.entry import Draft, Entry, Kind
-from holdfast.model.execution import Change, Execution, Mode, Status
-from holdfast.model.lease import Lease
+from holdfast.model.entry import Entry, Kind
+from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.notebook.reader import Notebook
 from holdfast.prompts import answering, listing
@@ -28,6 +28,7 @@ from holdfast.prompts.allowed import groups_of
 Entries = list[Entry]
 Calls = list[CallHistory]
 Prompts = list[Prompt]
+Executions = list[Execution]
 
 
 class Client:
@@ -73,8 +74,9 @@ class Client:
         output: str | None = None,
         parent: str | None = None,
         via: str = "client",
+        queued: bool = True,
     ) -> Execution:
-        """Queue an execution; a worker (or ``holdfast resume``) runs it.
+        """Queue an execution; a worker (``holdfast worker``) runs it.
 
         Args:
             notebook: a file, or one that was read.
@@ -84,13 +86,14 @@ class Client:
             output: where the output notebook goes.
             parent: the execution that asks for it.
             via: how it was asked for, for the record.
+            queued: any worker may take it. False: the caller sees to it that somebody works on it.
 
         Raises:
             LookupFailedError: HF605. AuthorError: HF101 to HF103. OperatorError: HF252, HF254. StoreError.
         """
         source = notebook if isinstance(notebook, Notebook) else Path(notebook)
         prepared = prepare(source, parameters=parameters, output=output)
-        execution, _ = start(self.store, self.config, prepared, id=id, key=key, parent=parent, via=via)
+        execution, _ = start(self.store, self.config, prepared, id=id, key=key, parent=parent, via=via, queued=queued)
         return execution
 
     def fork(self, id: str, step: str, *, new_id: str | None = None, output: str | None = None) -> Execution:
@@ -140,6 +143,14 @@ class Client:
         """Questions, the oldest first."""
         return listing.list_prompts(self.store, state=state, execution=self.get(execution).id if execution else None)
 
+    def children(self, id: str) -> Executions:
+        """What an execution has started, the oldest first."""
+        return children(self.store, self.get(id).id)
+
+    def outputs(self, id: str) -> dict[str, Any]:
+        """What an execution has published, by name: JSON types; other values as text that says what they are."""
+        return shown(self.store, self.get(id).id)
+
     # ---- act
 
     def answer(
@@ -162,69 +173,36 @@ class Client:
         return answering.answer(self.store, prompt, verdict, value=value, who=who, via=via, why=why, typed=typed, groups=groups)
 
     def pause(self, id: str, *, why: str = "") -> Execution:
-        """Hold an execution before its next cell; nothing goes on until somebody resumes it.
+        """Hold an execution before its next cell, and what it has started; nothing goes on until somebody resumes it.
 
         Raises:
             LookupFailedError: HF601. OperatorError: HF253, it has ended. StoreError.
         """
-        return self._ask(id, "pause", why)
-
-    def cancel(self, id: str, *, why: str = "") -> Execution:
-        """End an execution: the running cell is interrupted, steps tagged ``always`` still run.
-
-        Raises:
-            LookupFailedError: HF601. OperatorError: HF253, it has ended. StoreError.
-        """
-        return self._ask(id, "cancel", why)
-
-    def _ask(self, id: str, what: str, why: str) -> Execution:
         header = self.get(id)
-        if header.status in (Status.SUCCEEDED, Status.CANCELLED) or (what == "pause" and header.status == Status.FAILED):
-            raise OperatorError(
-                "HF253", f"the execution has {header.status} already", cure="There is nothing left to stop.", execution=header.id
-            )
-        if what == "pause" and header.status == Status.PAUSED:
-            return header
-        who = self.config.user
-        request = Draft(kind=Kind.REQUESTED, body={"what": what, "who": who, "why": why}, actor=who)
-        lease = None if self._worked_on(header) else self._taken(header)
-        if lease is None and header.mode != Mode.SHELL:
-            self.store.append(header.id, (request,), fence=None)
-            return self.get(header.id)
-        try:
-            self._stop(header, request, what, why, lease.fence if lease else None)
-        finally:
-            if lease is not None:
-                self.store.release(lease)
-        if what == "cancel":
-            end_commands(self.config.state_dir, header.id)  # they outlive their kernel
+        stop(self.store, self.config, header, "pause", end_with=answering.end_with, who=self.config.user, why=why)
         return self.get(header.id)
 
-    def _taken(self, header: Execution) -> Lease | None:
-        """The lease of what nobody works on: a worker that wakes up later finds its fence passed. None when somebody was faster."""
-        try:
-            return ownership.take(self.store, header.id, ownership.this_process("client"), self.config.lease_ttl)
-        except OperatorError as error:
-            if error.code != "HF250":
-                raise
-            return None
+    def cancel(self, id: str, *, why: str = "", finish: bool = False) -> Execution:
+        """End an execution, and what it has started; steps tagged ``always`` still run.
 
-    def _stop(self, header: Execution, request: Draft, what: str, why: str, fence: int | None) -> None:
-        """Pause or cancel, without a worker."""
-        who = self.config.user
-        ended, kind = (Status.PAUSED, Kind.EXECUTION_PAUSED) if what == "pause" else (Status.CANCELLED, Kind.EXECUTION_CANCELLED)
-        reason = f"{ended} by {who}" + (f": {why}" if why else "")
-        drafts = (request, Draft(kind=kind, body={"reason": reason, "who": who, "why": why}, actor=who))
-        change = Change(status=ended, reason=reason, due_at=0)
+        Args:
+            finish: steps that run may come to their end first; otherwise the running cell is interrupted.
 
-        def append(more: tuple[Draft, ...] = (), closes: tuple[str, ...] = ()) -> int:
-            return self.store.append(header.id, (*drafts, *more), fence=fence, change=change, closes=closes)
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF253, it has ended. StoreError.
+        """
+        header = self.get(id)
+        stop(self.store, self.config, header, "cancel", end_with=answering.end_with, who=self.config.user, why=why, finish=finish)
+        return self.get(header.id)
 
-        if what == "cancel":
-            answering.end_with(self.store, header.id, append, who=who, why="the execution was cancelled")
-        else:
-            append()
+    def signal(self, id: str, name: str, value: Any = None, *, key: str | None = None, via: str = "client") -> Entry:
+        """Send a named message to an execution; it is kept until a ``signal`` of that name takes it.
 
-    def _worked_on(self, header: Execution) -> bool:
-        """Whether a worker will hear of a request: it has the lease, and is not known to be gone."""
-        return header.mode != Mode.SHELL and not ownership.unattended(header, self.store.now())
+        Args:
+            value: JSON types.
+            key: idempotency key: the same key sends once.
+
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF253, it has ended. StoreError.
+        """
+        return send(self.store, self.get(id), name, value, key=key, who=self.config.user, via=via)

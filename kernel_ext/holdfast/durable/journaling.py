@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from holdfast.config import Config
 from holdfast.durable.commits import Committer
 from holdfast.durable.identity import idempotency_key
 from holdfast.durable.index import Record
@@ -55,6 +56,7 @@ class Journaling:
         self.redactor = redactor or Redactor()
         self.redact: Callable[[Any], Any] = self.redactor.redact
         self.materialise: Callable[[str], object] | None = None  # set by the kernel: brings a lazily restored name into the namespace
+        self._config: Config | None = None
         self._state_dir, self._max_value_bytes = state_dir, max_value_bytes
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
         self.attended = True  # False, set by the kernel: an engine drives it, and an interrupt is the engine's word to end the cell
@@ -76,6 +78,17 @@ class Journaling:
         self._writer, self.execution, self._tables = writer, writer.execution, None
         self._committer = Committer(writer)
         self.values = Values(writer.store, self.redactor, limit=self._max_value_bytes, materialise=self._materialise)
+
+    @property
+    def config(self) -> Config:
+        """The settings of this installation, as whoever made the recorder has them."""
+        if self._config is None:
+            self._config = Config.load()
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config = config
 
     @property
     def state_dir(self) -> Path:

@@ -70,9 +70,12 @@ def current_task() -> Any:
 class Here:
     """The value of the context variable."""
 
-    __slots__ = ("attempt", "cell", "lane", "passing")
+    __slots__ = ("attempt", "cell", "lane", "passing", "reading")
 
-    def __init__(self, passing: bool, attempt: Attempt | None, lane: Lane | None, cell: ActiveCell | None) -> None:
+    def __init__(
+        self, passing: bool, attempt: Attempt | None, lane: Lane | None, cell: ActiveCell | None, *, reading: bool = False
+    ) -> None:
+        self.reading = reading  # inner calls pass through, but only those that read
         self.passing = passing  # an outer call records: inner ones pass through
         self.attempt = attempt  # the outer call's
         self.lane = lane  # None: the cell's main lane

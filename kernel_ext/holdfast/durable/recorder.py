@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -21,7 +22,7 @@ from holdfast.durable.journaling import Journaling
 from holdfast.durable.lanes import HERE, Here, carry_into_threads, restore_threads
 from holdfast.durable.summaries import summarise
 from holdfast.durable.verdicts import not_made
-from holdfast.errors import Suspend
+from holdfast.errors import AuthorError, Suspend
 from holdfast.foundation import clock
 from holdfast.journal.writer import Writer
 from holdfast.model.call import Effect
@@ -118,7 +119,7 @@ class Recorder(Journaling):
         here = HERE.get()
         if here is None:
             return self._cell is not None
-        return not here.passing and (here.cell or self._cell) is not None
+        return (not here.passing or here.reading) and (here.cell or self._cell) is not None
 
     @property
     def cell(self) -> ActiveCell | None:
@@ -144,7 +145,10 @@ class Recorder(Journaling):
         here = HERE.get()
         call = self._match(request, here)
         if call is None:
-            return do(_NOWHERE if here is None or here.attempt is None else here.attempt)
+            if here is None or not here.reading:
+                return do(_NOWHERE if here is None or here.attempt is None else here.attempt)
+            with self._looking(here) as attempt:
+                return do(attempt)
         call.load = load
         record = call.record
         if record is not None and record.counts(call.cell.context):
@@ -193,7 +197,10 @@ class Recorder(Journaling):
         here = HERE.get()
         call = self._match(request, here)
         if call is None:
-            return await do(_NOWHERE if here is None or here.attempt is None else here.attempt)
+            if here is None or not here.reading:
+                return await do(_NOWHERE if here is None or here.attempt is None else here.attempt)
+            with self._looking(here) as attempt:
+                return await do(attempt)
         call.load = load
         record = call.record
         if record is not None and record.counts(call.cell.context):
@@ -231,6 +238,13 @@ class Recorder(Journaling):
         if here is None:
             cell, lane = self._cell, None
         elif here.passing:
+            if here.reading and request.effect != Effect.READ:
+                raise AuthorError(
+                    "HF163",
+                    f"the condition of `wait_for` would change something: {self.redact(request.operation)}",
+                    cure="Look only; do what changes something after `wait_for`. What only reads can be marked so: @call(effect='read').",
+                    execution=self.execution,
+                )
             return None
         else:
             cell, lane = here.cell or self._cell, here.lane
@@ -253,6 +267,17 @@ class Recorder(Journaling):
         if declared is not None and _ORDER[Effect(declared)] < _ORDER[Effect(request.effect)]:
             call.effect = declared
         return call
+
+    @contextmanager
+    def _looking(self, here: Here) -> Iterator[Attempt]:
+        """One look of ``wait_for``: as a call of its own to whoever performs it, and not recorded."""
+        outer = here.attempt or _NOWHERE
+        attempt = msgspec.structs.replace(outer, call=f"{outer.call}.{uuid.uuid4().hex[:8]}", number=1, resumed=False)
+        token = HERE.set(Here(True, attempt, here.lane, here.cell))
+        try:
+            yield attempt
+        finally:
+            HERE.reset(token)
 
     def _answer(self, call: Call, record: Record) -> Any:
         """Hand over what is recorded."""

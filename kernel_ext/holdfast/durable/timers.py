@@ -30,7 +30,7 @@ class Waited(msgspec.Struct, frozen=True):
     @property
     def seconds(self) -> float:
         """How long that was."""
-        return max(0.0, (self.until - self.since).total_seconds())
+        return max(0.0, round((self.until - self.since).total_seconds(), 3))
 
     def __str__(self) -> str:
         return f"waited {durations.text(self.seconds)}, until {self.until.isoformat(timespec='seconds')}"

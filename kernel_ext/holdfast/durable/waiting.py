@@ -98,7 +98,14 @@ def end_once(recorder: Recorder, kind: Kind, matter: str, key: str, body: Mappin
     return entry
 
 
-def hold(recorder: Recorder, matter: Matter, look: Callable[[], T | None], *, tick: Callable[[], None] | None = None) -> T:
+def hold(
+    recorder: Recorder,
+    matter: Matter,
+    look: Callable[[], T | None],
+    *,
+    tick: Callable[[], None] | None = None,
+    busy: Callable[[], bool] | None = None,
+) -> T:
     """Wait for the end of ``matter``; call it in the ``do`` of ``Recorder.perform``.
 
     The kernel is held, serving its front-ends, while the matter may soon end: up to ``hold_for`` seconds from its opening (in a kernel
@@ -109,6 +116,7 @@ def hold(recorder: Recorder, matter: Matter, look: Callable[[], T | None], *, ti
         matter: is open.
         look: asks the journal for the end; None: not yet. It also has to write the end when the time is up (``due_at``). Called every
             fifth of a second, and when the time is up.
+        busy: says that the kernel is held in any case for now; asked when it would not be held any longer.
         tick: called after each look that found nothing, in the same thread (a countdown, say).
 
     Returns:
@@ -129,12 +137,12 @@ def hold(recorder: Recorder, matter: Matter, look: Callable[[], T | None], *, ti
                 return found
             requests.heed(matter)
             now = clock.now()
-            if now >= given_up:
+            if now >= given_up and (busy is None or not busy()):
                 raise suspension(recorder, matter, matter.reason)
             if tick is not None:
                 tick()
-            until = given_up if matter.due_at is None else min(given_up, matter.due_at)
-            pause(min(LOOK, max(0.001, until - now)))
+            left = [t - now for t in (given_up, matter.due_at) if t is not None and t > now]
+            pause(max(0.001, min(LOOK, *left)) if left else LOOK)
 
 
 def _give_up_at(recorder: Recorder, matter: Matter) -> float:

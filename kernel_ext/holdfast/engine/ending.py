@@ -46,7 +46,9 @@ class Ending:
 
     def cuts_short(self, plan: Plan) -> bool:
         """Whether it is us who end the running cell."""
-        return self.asked is not None and not plan.closing and (self.asked.at_once or self.asked.what == "cancel")
+        return (
+            self.asked is not None and not plan.closing and (self.asked.at_once or (self.asked.what == "cancel" and not self.asked.finish))
+        )
 
     def result(self, plan: Plan, manifest: Manifest) -> Result:
         """How the execution stands now that nothing more will run."""

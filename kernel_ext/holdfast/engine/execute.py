@@ -10,6 +10,7 @@ import msgspec
 from holdfast.config import Config
 from holdfast.engine.changes import accept_changes
 from holdfast.engine.ending import write
+from holdfast.engine.family import Family
 from holdfast.engine.gate import Gate
 from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
@@ -17,15 +18,19 @@ from holdfast.engine.stage import Options, Stage
 from holdfast.engine.watcher import Result, Watcher
 from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
+from holdfast.executions import stopping
+from holdfast.executions.family import tell_all, tell_parent
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
+from holdfast.executions.waking import orphans
 from holdfast.foundation import clock
-from holdfast.journal.ownership import take, this_process, unattended
+from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Kind
 from holdfast.model.execution import Change, Execution, Mode, Status
 from holdfast.model.lease import Lease
+from holdfast.prompts.answering import end_with
 
 #: Hands the caller a function by which it can ask the engine for something (Ctrl-C, SIGTERM).
 Reins = Callable[[Callable[[Asked], None]], None]
@@ -65,6 +70,8 @@ def execute(
         StoreError: the journal cannot be reached; the execution stays as the journal has it.
     """
     options = options or Options()
+    if by_person:
+        tell_all(store)  # nobody may have been there to say that a child has ended
     header = require(store, id)
     if (already := _standing_still(store, header, by_person, changes)) is not None:
         return already
@@ -102,27 +109,39 @@ def _work(
     if changes:
         header = accept_changes(writer, config, header)
     _announce_start(writer, header, lease, by_person)
-    stage = Stage(store, config, header, lease.fence, options, watchers)
+    try:
+        stage = Stage(store, config, header, lease.fence, options, watchers)
+    except HoldfastError as error:
+        _give_up(writer, error)
+        raise
     end_orphans(list(stage.record.kernels.values()))
     worker = Worker(stage, gate)
     beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
     worker.listen = beat.look
     beat.start()
+    family = Family(store, config, header.id, execute, lease.owner)
     try:
         if reins is not None:
-            reins(worker.ask)
+            reins(lambda asked: _pass_on(asked, worker, family))
         stage.begin()
+        family.start()
         result = worker.run()
         stage.finish(result)
         result = write(writer, result)
-        _end_commands(config, result)
+        _hand_on(writer, config, result)
     except HoldfastError as error:
         _give_up(writer, error)
         raise
     finally:
         beat.stop()
+        family.finish()
     stage.announce.ended(result)
     return result
+
+
+def _pass_on(asked: Asked, worker: Worker, family: Family) -> None:
+    worker.ask(asked)
+    family.ask(asked)
 
 
 def _announce_start(writer: Writer, header: Execution, lease: Lease, by_person: bool) -> None:
@@ -157,14 +176,20 @@ def _only_obey(writer: Writer, config: Config, header: Execution, asked: Asked |
     plan.states["the rest"] = StepState.PENDING  # none of it was looked at
     result = ending.result(plan, nothing)
     write(writer, result)
-    _end_commands(config, result)
+    _hand_on(writer, config, result)
     return result
 
 
-def _end_commands(config: Config, result: Result) -> None:
-    """Leave no command of a cancelled execution behind that outlived its kernel."""
+def _hand_on(writer: Writer, config: Config, result: Result) -> None:
+    """What an end means for others: no command that outlived its kernel stays behind, children stop too, the parent hears of it."""
+    store = writer.store
     if result.status == Status.CANCELLED:
         end_commands(config.state_dir, result.execution)
+    if result.status in (Status.CANCELLED, Status.PAUSED):
+        what = "cancel" if result.status == Status.CANCELLED else "pause"
+        stopping.cascade(store, config, result.execution, what, end_with=end_with, who=writer.actor)
+    if result.status.ended:
+        tell_parent(store, result.execution)
 
 
 def _give_up(writer: Writer, error: HoldfastError) -> None:
@@ -174,6 +199,7 @@ def _give_up(writer: Writer, error: HoldfastError) -> None:
     with contextlib.suppress(Exception):
         change = Change(status=Status.FAILED, reason=str(error), due_at=0)
         writer.append(Kind.EXECUTION_FAILED, {"reason": str(error), "error": error.to_dict()}, change=change)
+        tell_parent(writer.store, writer.execution)
 
 
 def _standing_still(store: Store, header: Execution, by_person: bool, changes: bool) -> Result | None:
@@ -217,13 +243,6 @@ def require(store: Store, id: str) -> Execution:
     if header is None:
         raise LookupFailedError("HF601", f"there is no execution {id!r}", cure="`holdfast list` shows them.")
     return header
-
-
-def orphans(store: Store) -> list[Execution]:
-    """Running executions whose worker is gone: its lease ran out, or its process on this machine has ended."""
-    now = store.now()
-    running = store.headers(statuses=(Status.RUNNING,), newest_first=False)
-    return [h for h in running if h.mode == Mode.BATCH and unattended(h, now)]
 
 
 def recover(store: Store, config: Config, *, watchers: Sequence[Watcher] = (), label: str = "engine") -> list[Result]:

@@ -54,7 +54,7 @@ class Worker:
 
     def ask(self, asked: Asked) -> None:
         """A person (or a signal) asks for something."""
-        self._hold_cells = True
+        self._hold_cells = self._hold_cells or not asked.finish
         self._happened.put(("asked", asked))
 
     def lose(self, reason: str) -> None:
@@ -215,11 +215,12 @@ class Worker:
                 body = {"what": "pause", "who": asked.who, "why": asked.why}
                 self.stage.writer.append(Kind.REQUESTED, body)  # a cell that only waits sees it there and lets go
             self.stage.announce.note(f"{asked.what} asked for by {asked.who or 'somebody'}" + (f": {asked.why}" if asked.why else ""))
-        self.plan.stopping = self._hold_cells = True
+        self.plan.stopping = True
+        self._hold_cells = self._hold_cells or not asked.finish
         for kernel, _ in self._busy.values():
             if asked.at_once or (again and self.plan.closing):
                 kernel.kill()
-            elif asked.what == "cancel" and not self.plan.closing:
+            elif asked.what == "cancel" and not self.plan.closing and not asked.finish:
                 kernel.end_cell()
 
     # ---- what becomes of an attempt

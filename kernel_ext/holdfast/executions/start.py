@@ -80,6 +80,7 @@ def start(
     mode: Mode = Mode.BATCH,
     parent: str | None = None,
     via: str = "cli",
+    queued: bool = False,
 ) -> tuple[Execution, bool]:
     """Write the header and the first entry of an execution, with its notebook pinned.
 
@@ -88,6 +89,7 @@ def start(
         key: idempotency key of the start: whoever comes second with it gets the execution of the first.
         parent: the execution that starts this one.
         via: what asked for it (``cli``, ``papermill``, ``dagster`` ...), for the record.
+        queued: any worker may take it. Otherwise whoever starts it works on it.
 
     Returns:
         the execution, and whether it is new.
@@ -117,6 +119,7 @@ def start(
         started_by=config.user,
         parent=parent,
         key=key,
+        due_at=at if queued else None,
     )
     body = _creation(execution, prepared, via)
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast.foundation import clock
 from holdfast.model.entry import Entry, Kind
 
 
@@ -116,8 +117,14 @@ _TEXTS: dict[str, Callable[[Entry, dict[str, Any]], str]] = {
     Kind.PROMPT_ANSWERED: lambda e, b: f"answered {b.get('verdict')} via {b.get('via')}{_why(b)}",
     Kind.PROMPT_EXPIRED: lambda e, b: "the question expired",
     Kind.PROMPT_WITHDRAWN: lambda e, b: f"the question was withdrawn{_why(b)}",
-    Kind.TIMER_SET: lambda e, b: "a timer was set",
-    Kind.SIGNAL_RECEIVED: lambda e, b: f"signal {e.key}",
+    Kind.TIMER_SET: lambda e, b: f"waits until {clock.iso(b['due_at'])}" if b.get("due_at") else "a timer was set",
+    Kind.TIMER_FIRED: lambda e, b: "the time has come",
+    Kind.SIGNAL_AWAITED: lambda e, b: f"waits for the signal {b.get('name')}",
+    Kind.SIGNAL_RECEIVED: lambda e, b: f"signal {e.key} came via {b.get('via') or 'somebody'}",
+    Kind.SIGNAL_TAKEN: lambda e, b: "the signal was taken" if b.get("seq") else "no signal came in time",
+    Kind.CHILD_AWAITED: lambda e, b: f"waits for {b.get('runbook')}, execution {b.get('child')}",
+    Kind.CHILD_ENDED: lambda e, b: f"execution {b.get('child')} has {b.get('status')}",
+    Kind.PUBLISHED: lambda e, b: f"published {', '.join(b.get('values') or ())}",
     Kind.ITEM_COMPLETED: lambda e, b: f"{b.get('loop', 'item')}: {b.get('item', e.key)} {b.get('state', 'done')}",
     Kind.NOTE: _note,
 }

@@ -40,6 +40,12 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
 
         return ask(line)
 
+    def wait(line: str) -> Any:
+        """Wait durably: `%wait 30`, `%wait 3 days`, `%wait 2026-03-01T09:00Z`."""
+        from holdfast.durable.timers import wait
+
+        return wait(line.strip())
+
     def completer(shell: Any, event: Any) -> list[str]:
         from holdfast.kernel.magics import complete
 
@@ -49,4 +55,5 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
     shell.register_magic_function(holdfast, "line", "holdfast")
     shell.register_magic_function(confirm, "line", "confirm")
     teach(shell.input_transformer_manager)
+    shell.register_magic_function(wait, "line", "wait")
     shell.set_hook("complete_command", completer, re_key=r"%?holdfast\b")

@@ -49,6 +49,7 @@ class Session:
         self.recorder.attended = config.fence is None
         self.recorder.sends_keys = config.idempotency_header
         self.recorder.groups = config.groups
+        self.recorder.config = config
         self._store: Store | None = None
         self._holding: Holding | None = None
         self._book: RecordBook | None = None

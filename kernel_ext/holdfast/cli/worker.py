@@ -1,0 +1,68 @@
+"""``worker`` and ``signal``: executions that go on by themselves, and what they wait for."""
+
+from __future__ import annotations
+
+import json
+import signal as signals
+import threading
+from typing import Any
+
+import click
+
+from holdfast.cli.desk import Desk, bad_input, command
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Work on what is due now, then end.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="How many executions at a time.")
+@command
+def worker(desk: Desk, once: bool, concurrency: int) -> None:
+    """Continue executions whose answer, timer, signal or child is there, start queued ones, and recover those whose worker is gone.
+
+    Any number of workers may run. SIGTERM and Ctrl-C let go of what runs, for the next worker to take over.
+    """
+    from holdfast.engine.service import Service
+
+    lock = threading.Lock()
+
+    def tell(id: str, what: str, details: Any) -> None:
+        text = {
+            "begun": lambda: f"{id}  {details.runbook}: begun ({details.status} before)",
+            "left": lambda: f"{id}  {details.status}" + (f": {details.reason}" if details.reason else ""),
+            "taken": lambda: f"{id}  another worker has it",
+            "refused": lambda: f"{id}  cannot be worked on, tried again later: {details}",
+            "journal": lambda: f"the journal cannot be reached, trying on: {details}",
+        }[what]()
+        with lock:
+            desk.note(text)
+
+    service = Service(desk.store(create=True), desk.config, concurrency=concurrency, tell=tell)
+    for number in (signals.SIGTERM, signals.SIGINT, signals.SIGHUP):
+        signals.signal(number, lambda number, frame: service.stop(f"the worker was told to end ({signals.Signals(number).name})"))
+    if not once:
+        desk.note(f"working on {desk.config.journal_for_people}, {concurrency} at a time")
+    service.run(once=once)
+
+
+@click.command()
+@click.argument("id")
+@click.argument("name")
+@click.option("--value", metavar="JSON", help="The payload.")
+@click.option("--key", help="Idempotency key: the same key sends the signal once, however often it is asked for.")
+@command
+def signal(desk: Desk, id: str, name: str, value: str | None, key: str | None) -> None:
+    """Send the signal NAME to the execution ID. It is kept until the execution takes it."""
+    payload: Any = None
+    if value is not None:
+        try:
+            payload = json.loads(value)
+        except json.JSONDecodeError as error:
+            raise bad_input(
+                f"--value is not JSON: {error.msg} at character {error.pos}", "Quote it for the shell: --value '{\"status\": 0}'"
+            ) from None
+    client = desk.client()
+    entry = client.signal(id, name, payload, key=key, via="cli")
+    if desk.as_json:
+        desk.document({"execution": entry.execution, "signal": name, "seq": entry.seq, "at": entry.at})
+        return
+    desk.out.print(f"sent  {name} to {entry.execution}")
