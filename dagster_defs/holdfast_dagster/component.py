@@ -41,7 +41,10 @@ class RunbookComponent(dg.Component, dg.Model, dg.Resolvable):
         executor: ``holdfast`` (one kernel per run; a run that waits holds no process), ``in_process`` or ``multiprocess``.
         share_executor: whether that executor is also used for assets of the whole project when they are materialised outside a job. Dagster
             has one executor per code location, so leave it out where the project names its own.
-        sensors: whether to add the sensor that continues what waits. It is needed once per code location: the first component brings it.
+        rules: whether the rules files at ``path`` count (which event starts which runbook); or the files and folders that count instead,
+            relative to this file.
+        sensors: whether to add the sensors that continue what waits and start what rules say. They are needed once per code location: the
+            first component brings them.
     """
 
     path: str = "."
@@ -49,6 +52,7 @@ class RunbookComponent(dg.Component, dg.Model, dg.Resolvable):
     schedules: list[RunbookSchedule] = []
     executor: Literal["holdfast", "in_process", "multiprocess"] = "holdfast"
     share_executor: bool = False
+    rules: bool | list[str] = True
     sensors: bool = True
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
@@ -75,6 +79,7 @@ class RunbookComponent(dg.Component, dg.Model, dg.Resolvable):
             executor=_EXECUTORS.get(self.executor),
             sensors=self.sensors and self._is_first(context),
             share_executor=self.share_executor,
+            rules=self.rules if isinstance(self.rules, bool) else [Path(context.path) / one for one in self.rules],
         )
 
     def _is_first(self, context: dg.ComponentLoadContext) -> bool:

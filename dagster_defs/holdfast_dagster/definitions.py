@@ -43,6 +43,7 @@ def build_definitions(
     executor: dg.ExecutorDefinition | None = None,
     sensors: bool = True,
     share_executor: bool = True,
+    rules: bool | Sequence[str | Path] = True,
 ) -> dg.Definitions:
     """Every runbook at ``path`` as a job, or as assets with a job that makes them.
 
@@ -54,8 +55,9 @@ def build_definitions(
         prefix: put before every name, for several folders in one code location.
         schedules: further schedules: runbook's name -> schedule or schedules.
         executor: for all jobs; by default Holdfast's own, which lets a run wait without a process.
-        sensors: whether to add the one that continues suspended executions; once per code location.
+        sensors: whether to add those that continue suspended executions and start runbooks for events; once per code location.
         share_executor: whether ``executor`` is also that of the code location, and so of assets materialised outside the runbooks' jobs.
+        rules: whether rules files at ``path`` count, which say what events start; or the files and folders that count instead.
 
     Raises:
         LookupFailedError: HF605, nothing is at ``path``.
@@ -68,6 +70,10 @@ def build_definitions(
         raise LookupFailedError("HF605", "no such notebook or folder", cure="check the path", file=str(place.absolute()))
     executor = executor or default_executor()
     parts = gather(place, prefix=prefix, schedules=schedules, executor=executor)
+    from holdfast_dagster.eventing import add_rules
+
+    for folder in (place if place.is_dir() else place.parent,) if rules is True else tuple(rules or ()):
+        add_rules(Path(folder).expanduser())
     for one in parts.broken:
         _log.error("%s", one.error)
     return dg.Definitions(
@@ -120,9 +126,10 @@ def default_executor() -> dg.ExecutorDefinition:
 @cache
 def house_sensors() -> tuple[dg.SensorDefinition, ...]:
     """The sensors there are one of for all runbooks: the same objects each time, so that several components may bring them along."""
+    from holdfast_dagster.eventing import build_event_sensor
     from holdfast_dagster.resuming import build_resume_sensor
 
-    return (build_resume_sensor(),)
+    return (build_resume_sensor(), build_event_sensor())
 
 
 def _add(

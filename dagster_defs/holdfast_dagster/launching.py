@@ -30,7 +30,7 @@ from holdfast_dagster.choosing import run_of
 from holdfast_dagster.config_schema import run_config
 from holdfast_dagster.definitions import build_definitions
 from holdfast_dagster.internals import mark_resumed, start_worker_again
-from holdfast_dagster.runbook import load_all
+from holdfast_dagster.runbook import Runbook, load_all
 
 #: The code location that `make up` and `holdfast up` serve.
 LOCATION = "holdfast_dagster.here"
@@ -86,17 +86,35 @@ def launch(
     if broken:
         raise broken[0].error
     execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
+    return _submitted(instance, execution, runbooks[0], {**({names.KEY: key} if key is not None else {}), **(tags or {})})
+
+
+def launch_existing(instance: dg.DagsterInstance, execution: Execution, *, tags: Mapping[str, str] | None = None) -> Launched:
+    """Submit the run that works on an execution which is there already; the same run, however often and by whomever.
+
+    Raises:
+        LookupFailedError: HF605. AuthorError: HF101 to HF103.
+    """
+    path = Path(execution.path or "")
+    if not path.is_file():
+        raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
+    (runbooks, broken) = load_all(path, "")
+    if broken:
+        raise broken[0].error
+    return _submitted(instance, execution, runbooks[0], tags or {})
+
+
+def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runbook, tags: Mapping[str, str]) -> Launched:
     run_id = str(uuid.uuid5(_RUNS, execution.id))
     there = instance.get_run_by_id(run_id)
     new = there is None
     if there is None:
-        job_name = runbooks[0].name
-        given = {names.CONTINUES: execution.id, **({names.KEY: key} if key is not None else {}), **(tags or {})}
+        given = {names.CONTINUES: execution.id, **tags}
         try:
-            there = _created(instance, path, job_name, run_id, run_config(runbooks[0], execution.parameters), given)
+            there = _created(instance, runbook.path, runbook.name, run_id, run_config(runbook, execution.parameters), given)
         except DagsterRunAlreadyExists:  # the same key, at the same time
             new = False
-    if new:
+    if new or (there is not None and there.status == dg.DagsterRunStatus.NOT_STARTED):  # whoever made it died before it was submitted
         there = instance.submit_run(run_id, workspace=None)  # type: ignore[arg-type]
     there = instance.get_run_by_id(run_id) or there
     assert there is not None
@@ -229,4 +247,4 @@ class Launcher:
         return probe()
 
 
-__all__ = ["Control", "Launched", "Launcher", "launch", "repository_for"]
+__all__ = ["Control", "Launched", "Launcher", "launch", "launch_existing", "repository_for"]

@@ -37,6 +37,8 @@ NOTEBOOK: Final = "holdfast/notebook"
 
 #: Name of the sensor that continues suspended executions when they are due.
 RESUME_SENSOR: Final = "holdfast_resume"
+#: Name of the sensor that starts runbooks for events.
+EVENT_SENSOR: Final = "holdfast_events"
 
 
 def execution_tag(runbook: str, first: bool) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 import dagster as dg
 
 from holdfast.client import Client
+from holdfast.client.tending import Tender
+from holdfast_dagster.eventing import start_due
 from holdfast_dagster.recovery import recover_runs
 from holdfast_dagster.resuming import resume_due, settle_cancelled, settle_ended
 
@@ -35,10 +37,12 @@ def wake_until_alone(home: Path, parent: socket.socket) -> None:
 
 
 def _look(instance: dg.DagsterInstance, client: Client, parent: socket.socket) -> None:
+    tender = Tender(client)
     looks, foreign, seen, page = 0, dict[str, float](), client.store.now(), None
     while not _closed(parent, _LOOK):
         looks += 1
         resume_due(instance, client, by="waker", foreign=foreign)
+        start_due(instance, client, tender, by="waker")
         if looks % _RARELY == 0:
             before, seen = seen, client.store.now()
             settle_cancelled(instance, client, before - _OVERLAP)

@@ -102,6 +102,35 @@ def send(desk: Desk, event: Path, source: str | None) -> None:
         desk.out.print(f"{one.seq}  {escape(one.event.type)}  {escape(one.event.id)}" + ("" if one.new else "  (was there already)"))
 
 
+@events.command()
+@command
+def sinks(desk: Desk) -> None:
+    """List the sinks that are told what happens, and how each stands."""
+    from holdfast.cli.documents import time
+    from holdfast.events.settings import EventsFile
+    from holdfast.events.sinks import sink_state
+
+    store = desk.store()
+    told: list[dict[str, Any]] = []
+    newest = store.streams.newest_change()
+    for sink in EventsFile.load(desk.config).sinks.values():
+        place, state = sink_state(store, sink.name)
+        told.append(
+            {
+                "name": sink.name, "to": sink.url or str(sink.file), "enabled": sink.enabled, "behind": newest - place,
+                "error": state.error, "attempts": state.attempts, "next_at": time(state.next_at),
+            }
+        )  # fmt: skip
+    if desk.as_json:
+        desk.document(told)
+        return
+    for one in told:
+        state_now = f"failing ({one['attempts']} attempts): {one['error']}" if one["error"] else f"{one['behind']} changes behind"
+        desk.out.print(f"{escape(one['name'])}  {escape(one['to'])}  {escape(state_now if one['enabled'] else 'disabled')}")
+    if not told:
+        desk.say("no sinks")
+
+
 def _document(accepted: Accepted) -> dict[str, Any]:
     from holdfast.cli.documents import time
     from holdfast.events.cloudevents import to_json

@@ -112,10 +112,8 @@ def test(desk: Desk, event: Path, folders: tuple[Path, ...], source: str | None,
         elif said["over"]:
             desk.out.print(f"[green]✓[/] {escape(said['rule'])}  says that {escape(said['key'])} is over")
         else:
-            given = json.dumps(said["parameters"], ensure_ascii=False)
-            desk.out.print(
-                f"[green]✓[/] {escape(said['rule'])}  starts {escape(said['runbook'])} {escape(given)}  key {escape(said['key'])}"
-            )
+            given, book = json.dumps(said["parameters"], ensure_ascii=False), Path(said["runbook"]).stem
+            desk.out.print(f"[green]✓[/] {escape(said['rule'])}  starts {escape(book)} {escape(given)}  key {escape(said['key'])}")
     if not any(said["matched"] for said in told):
         desk.say("no rule matches" + ("" if everything else "; --all says why"))
 

@@ -1,0 +1,86 @@
+"""Events start runs: one sensor for all rules of a code location."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import dagster as dg
+
+from holdfast.client import Client
+from holdfast.client.tending import Tender, queued_by_rules
+from holdfast.client.waking import claim_wake_up
+from holdfast.errors import AuthorError, HoldfastError, LookupFailedError
+from holdfast_dagster import names
+from holdfast_dagster.launching import launch_existing
+
+_log = logging.getLogger("holdfast.dagster")
+#: Where the rules of this process's code location lie: what ``build_definitions`` was called with.
+_folders: dict[Path, None] = {}
+
+
+def add_rules(folder: Path) -> None:
+    """The event sensor of this code location also looks at the rules in ``folder``."""
+    _folders[folder.resolve()] = None
+
+
+def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, by: str = "events") -> list[str]:
+    """Dispatch what is in the inbox, and submit a run for each execution that a rule started and nobody works on.
+
+    Safe beside ``holdfast worker`` and other sensors: an event makes one execution, whoever dispatches it, and an execution has one run,
+    whose id is made from the execution's.
+
+    Returns:
+        the ids of the runs.
+
+    Raises:
+        StoreError: the journal cannot be reached.
+    """
+    tender.look(deliver=False)
+    runs = []
+    for execution in queued_by_rules(client, tender.rules):
+        if not claim_wake_up(client, execution.id, by):
+            continue
+        try:
+            launched = launch_existing(instance, execution)
+        except (AuthorError, LookupFailedError) as error:  # its notebook is not here, or broken by now: another machine may have it
+            _log.error("execution %s: %s", execution.id, error)
+            continue
+        if launched.new:
+            runs.append(launched.run)
+    return runs
+
+
+def build_event_sensor(*, interval: int = 1) -> dg.SensorDefinition:
+    """The one sensor for all rules.
+
+    Args:
+        interval: seconds between two looks, at least (Dagster's daemon adds its own).
+    """
+
+    @dg.sensor(
+        name=names.EVENT_SENSOR,
+        minimum_interval_seconds=interval,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Starts runbooks for events that came in, as the rules beside the runbooks say.",
+    )
+    def holdfast_events(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        try:
+            with Client.open() as client:
+                tender = Tender(client, _folders)
+                runs = start_due(context.instance, client, tender, by="sensor")
+                seen = client.store.streams.cursor("rules").position
+        except HoldfastError as error:
+            if error.code != "HF227":  # there is no journal yet, so nothing came either
+                raise
+            return dg.SensorResult(skip_reason="there is no journal yet")
+        said = f"started {len(runs)}: {', '.join(runs)}" if runs else f"nothing came after event {seen}"
+        return dg.SensorResult(skip_reason=said, cursor=str(seen))
+
+    return holdfast_events
+
+
+#: The one that definitions take.
+event_sensor = build_event_sensor()
+
+__all__ = ["add_rules", "build_event_sensor", "event_sensor", "start_due"]
