@@ -86,7 +86,7 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    looking = asyncio.ensure_future(_look(app.state.hall))
+    looking = asyncio.ensure_future(watch(app.state.hall))
     try:
         yield
     finally:
@@ -95,7 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await looking
 
 
-async def _look(hall: Hall) -> None:
+async def watch(hall: Hall) -> None:
     """See to it that what was answered here goes on."""
     while True:
         await asyncio.sleep(_LOOK)

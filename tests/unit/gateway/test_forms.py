@@ -59,7 +59,7 @@ def test_what_is_left_out_is_left_out() -> None:
         ({"name": "x"}, "size", "needed"),
         ({"name": "x", "size": '"huge"'}, "size", "none of the choices"),
         ({"name": "x", "size": "1", "count": "many"}, "count", "whole number"),
-        ({"name": "x", "size": "1", "count": "0"}, "count", "minimum"),
+        ({"name": "x", "size": "1", "count": "0"}, "count", "at least 1"),
         ({"name": "x", "size": "1", "ratio": "nan"}, "ratio", "not a number"),
         ({"name": "x", "size": "1", "ports": "80\nhttp"}, "ports", "whole number"),
         ({"name": "x", "size": "1", "rest": "{"}, "rest", "not JSON"),
