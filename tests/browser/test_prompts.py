@@ -65,8 +65,7 @@ def the_prompt(folder: Path, kind: str, seconds: float = 60.0) -> dict[str, Any]
 def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, page: Any, tmp_path: Path) -> None:
     Sandbox(tmp_path).notebook("drain", RUNBOOK)
     opened(page, lab, "drain.ipynb")
-    run_all(page)
-    page.locator(".jp-InputPrompt").filter(has_text="*").first.wait_for(timeout=SLOW)
+    started(page)
 
     # the form: labels, errors where they belong, what is typed stays
     reason = page.get_by_label("Reason *")
@@ -102,26 +101,29 @@ def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, pa
     assert "***" in outputs(page)
     assert not [f for f in tmp_path.rglob("*") if f.is_file() and f.suffix != ".png" and b"hunter2-correct" in f.read_bytes()]
 
-    # a destructive one, in the page that was loaded anew: the name is typed, the reason is given
-    run_below(page, 3)
-    page.get_by_role("button", name="Yes").wait_for(timeout=SLOW)
-    page.get_by_role("button", name="Yes").click()
-    page.get_by_role("alert").filter(has_text="reason").wait_for(timeout=SLOW)
-    page.get_by_label("Reason *").fill("the ticket says so")
-    page.get_by_label("Name").fill("node-1")
-    page.wait_for_timeout(500)
-    page.get_by_role("button", name="Yes").click()
-    page.get_by_role("alert").filter(has_text="node-1").wait_for(timeout=SLOW)
-    page.screenshot(path=str(tmp_path / "5-typed.png"))
+    # the kernel went on to the next question, whose output the page loaded anew does not get: after a restart it is the same prompt
     asked = the_prompt(tmp_path, "confirm")
     page.get_by_role("menuitem", name="Kernel", exact=True).click()
     page.get_by_role("menuitem", name="Restart Kernel", exact=False).first.click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.wait_for_timeout(1000)
     idle(page)
-    run_all(page)  # what is answered is not asked again, what is open is the same prompt
-    shows(page, "GOT")
-    page.get_by_role("button", name="Yes").wait_for(timeout=SLOW)
+    started(page)
+    shows(page, "GOT")  # what is answered is not asked again
+    shown = page.locator(".jp-OutputArea")
+    yes = shown.get_by_role("button", name="Yes").first
+    yes.wait_for(timeout=SLOW)
     assert the_prompt(tmp_path, "confirm")["id"] == asked["id"]
+
+    # a destructive one: the reason is given, the name is typed; somebody else is faster
+    yes.click()
+    shown.get_by_role("alert").filter(has_text="reason").first.wait_for(timeout=SLOW)
+    shown.get_by_label("Reason *").first.fill("the ticket says so")
+    shown.get_by_label("Name").first.fill("node-1")
+    page.wait_for_timeout(500)
+    yes.click()
+    shown.get_by_role("alert").filter(has_text="node-1").first.wait_for(timeout=SLOW)
+    page.screenshot(path=str(tmp_path / "5-typed.png"))
     holdfast(tmp_path, "answer", asked["id"], "yes", "--typed", "node-2", "--why", "seen", user="bob")
     shows(page, "SURE True seen")
     assert "answered by bob via cli" in outputs(page)
@@ -129,20 +131,25 @@ def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, pa
     # two people
     two = the_prompt(tmp_path, "approve")
     holdfast(tmp_path, "answer", two["id"], "yes", user="bob")
-    page.get_by_text("1 of 2 have consented: bob").wait_for(timeout=SLOW)
+    page.get_by_text("1 of 2 have consented: bob").first.wait_for(timeout=SLOW)
     page.screenshot(path=str(tmp_path / "6-votes.png"))
-    page.get_by_role("button", name="Approve").click()
+    shown.get_by_role("button", name="Approve").first.click()
     shows(page, "BOTH ('bob',")
     page.screenshot(path=str(tmp_path / "7-end.png"))
     assert page.get_by_role("button", name="Submit").count() == 0
-    assert outputs(page).count("answered by") == 3
 
 
-def run_below(page: Any, cell: int) -> None:
-    """Run the cells from the given code cell on."""
-    page.locator(".jp-Notebook .jp-CodeCell").nth(cell - 1).locator(".jp-InputArea-prompt").click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run Selected Cell and All Below", exact=True).click()
+def started(page: Any) -> None:
+    """Run all cells. A page that is still connecting to its kernel forgets that it was asked to, so ask until the first has a number."""
+    deadline = clock.monotonic() + SLOW / 1000
+    first = page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt").first
+    while True:
+        run_all(page)
+        for _ in range(50):
+            if any(mark in first.inner_text() for mark in "*123456789"):
+                return
+            page.wait_for_timeout(200)
+        assert clock.monotonic() < deadline, "the cells are not run"
 
 
 def idle(page: Any) -> None:
