@@ -12,9 +12,9 @@ run_launcher:
   class: HoldfastRunLauncher
   config: {warm: true} # workers are forked from a process that has imported everything: a second sooner, a second of CPU less
 
-run_monitoring: # finds workers that died, and lets suspended runs go on
+run_monitoring: # lets runs be suspended; the sensor holdfast_resume and the waker find workers that died sooner
   enabled: true
-  poll_interval_seconds: 2
+  poll_interval_seconds: 15 # each time, it goes through every suspended run
   max_resume_run_attempts: 100000
   free_slots_after_run_end_seconds: 60
 

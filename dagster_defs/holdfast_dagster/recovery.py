@@ -28,7 +28,9 @@ def lost_runs(instance: dg.DagsterInstance, client: Client) -> list[dg.DagsterRu
     """
     records = instance.get_run_records(filters=dg.RunsFilter(statuses=_UNDER_WAY))
     now = client.store.now()
-    return [r.dagster_run for r in records if _is_lost(client, r.dagster_run, now - r.update_timestamp.timestamp())]
+    # Holdfast's launcher writes the worker down as it starts it; a pod may take minutes to come up and sign
+    writes = isinstance(instance.run_launcher, HoldfastRunLauncher)
+    return [r.dagster_run for r in records if _is_lost(client, r.dagster_run, now - r.update_timestamp.timestamp() if writes else 0.0)]
 
 
 def _is_lost(client: Client, run: dg.DagsterRun, quiet: float) -> bool:
