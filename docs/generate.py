@@ -136,6 +136,8 @@ def _type(annotation: Any) -> str:
 
 
 def _value(default: Any) -> str:
+    if type(default) is object:  # a mark that nothing was given; its text holds an address
+        return "..."
     if isinstance(default, enum.Enum):
         return repr(default.value)
     return default.__name__ if isinstance(default, type) else repr(default)

@@ -238,3 +238,23 @@ def test_statistics_tell_where_people_were_waited_for(api: httpx.Client, gateway
     found = api.get("/api/v1/statistics?runbook=waits").json()
     assert found[0]["steps"][0]["prompts"] == 1
     assert api.get("/api/v1/statistics?runbook=simple").json()[0]["success_rate"] == 1.0
+
+
+def test_a_signal_is_kept_for_who_waits_for_it(api: httpx.Client, gateway: Gateway, done: str) -> None:
+    ask(gateway.sandbox, id="signalled")
+    for _ in range(2):
+        sent = api.post("/api/v1/executions/signalled/signals/go", json={"value": {"n": 1}}, headers={"Idempotency-Key": "s-1"})
+        assert sent.status_code == 202, sent.text
+    [signal] = [e for e in gateway.sandbox.entries("signalled") if e.kind == "signal.received"]
+    assert signal.data["value"] == {"n": 1}
+    problem(api.post(f"/api/v1/executions/{done}/signals/go"), 409, "HF253")
+
+
+def test_an_event_is_taken_once(api: httpx.Client, gateway: Gateway) -> None:
+    event = {"specversion": "1.0", "id": "e-1", "source": "/tests", "type": "test.happened", "data": {"n": 1}}
+    headers = {"content-type": "application/cloudevents+json"}
+    answers = [api.post("/api/v1/events", json=event, headers=headers) for _ in range(2)]
+    assert [(a.status_code, a.json()["events"][0]["new"]) for a in answers] == [(202, True), (202, False)]
+    problem(api.post("/api/v1/events", content=b"{}", headers=headers), 400, "HF722")
+    with gateway.client("") as nobody:
+        problem(nobody.post("/api/v1/events", json=event, headers=headers), 401, "HF701")
