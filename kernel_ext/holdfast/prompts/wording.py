@@ -34,7 +34,7 @@ def who(prompt: Prompt) -> str:
     question = prompt.question
     if question is None:
         return ""
-    needed = f"{question.at_least} people, {prompt.needed} more needed" if question.at_least > 1 else ""
+    needed = f"{question.at_least} people are needed" if question.at_least > 1 else ""
     not_self = f"not {question.started_by}, who started it" if question.not_self else ""
     return "; ".join(filter(None, [", ".join(who_may(prompt)), needed, not_self]))
 
