@@ -41,9 +41,10 @@ def list_executions(desk: Desk, statuses: tuple[str, ...], runbook: str | None, 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("id", "runbook", "status", "started", "by", "reason"):
         table.add_column(name, overflow="fold", no_wrap=name in ("id", "status", "started"))
-    now = desk.store().now()
+    store = desk.store()
+    now = store.now()
     for header in found:
-        alone = header.status == "running" and unattended(header, now)
+        alone = header.status == "running" and unattended(header, now, store.step_leases(header.id))
         reason = f"its worker is gone: holdfast resume {header.id}" if alone and header.mode == "batch" else header.reason
         table.add_row(
             header.id,

@@ -96,4 +96,4 @@ def _write(store: Store, header: Execution, request: Draft, what: str, why: str,
 
 def _worked_on(store: Store, header: Execution) -> bool:
     """Whether a worker will hear of a request: it has the lease, and is not known to be gone."""
-    return header.mode != Mode.SHELL and not ownership.unattended(header, store.now())
+    return header.mode != Mode.SHELL and not ownership.unattended(header, store.now(), store.step_leases(header.id))

@@ -33,7 +33,7 @@ def orphans(store: Store) -> list[Execution]:
     """
     now = store.now()
     running = store.headers(statuses=(Status.RUNNING,), newest_first=False)
-    return [h for h in running if h.mode == Mode.BATCH and unattended(h, now)]
+    return [h for h in running if h.mode == Mode.BATCH and unattended(h, now, store.step_leases(h.id) if h.owner else ())]
 
 
 def claim_wake_up(store: Store, id: str, by: str) -> bool:

@@ -54,7 +54,7 @@ class Workers:
             raise OperatorError("HF253", f"the execution has {header.status}", cure="There is nothing to continue.", execution=header.id)
         if header.mode != Mode.BATCH:
             raise OperatorError("HF253", "this is a person's session", cure="Continue it where it was begun.", execution=header.id)
-        if not unattended(header, self._store.now()):
+        if not unattended(header, self._store.now(), self._store.step_leases(header.id)):
             raise held(header.id, header.owner, header.lease_until)
         body = {"what": "resume", "who": person.name, "why": why}
         drafts = [Draft(kind=Kind.REQUESTED, body=body, actor=person.name)]

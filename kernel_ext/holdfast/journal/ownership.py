@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from holdfast.errors import OperatorError
 from holdfast.foundation import clock, process
@@ -36,33 +37,48 @@ def gone(text: str) -> bool:
     return not process.alive(owner.pid, owner.started)
 
 
-def unattended(header: Execution, now: float) -> bool:
-    """Whether nobody works on the execution: no lease, one that ran out by ``now`` (the store's clock), or its holder's process is gone."""
+def unattended(header: Execution, now: float, steps: Sequence[Lease] = ()) -> bool:
+    """Whether nobody works on the execution: no lease, one that ran out by ``now`` (the store's clock), or its holder's process is gone.
+
+    Args:
+        steps: the leases of its single steps: then each of them counts.
+    """
+    if steps:
+        return all(s.until <= now or gone(s.owner) for s in steps)
     if header.owner is None or header.lease_until is None or header.lease_until <= now:
         return True
     return gone(header.owner)
 
 
-def take(store: Store, execution: str, owner: Owner, ttl: float) -> Lease:
-    """Claim the lease of ``execution``: free, run out, or held by a process of this machine that is gone.
+def take(store: Store, execution: str, owner: Owner, ttl: float, *, step: str | None = None) -> Lease:
+    """Claim the lease of ``execution``: free, run out, or held by processes of this machine that are gone.
 
     Args:
         ttl: seconds until it must be renewed.
+        step: claim that step alone, beside workers of others.
 
     Raises:
         OperatorError: HF250, somebody else holds it; ``where`` says who and until when.
     """
-    lease = store.claim(execution, owner, ttl)
+    lease = store.claim(execution, owner, ttl, step=step)
     if lease is not None:
         return lease
+    dead = [holder for holder, _ in _holders(store, execution, step) if gone(holder)]
+    lease = store.claim(execution, owner, ttl, dead=dead, step=step) if dead else None
+    if lease is not None:
+        return lease
+    holder, until = next(((h, u) for h, u in _holders(store, execution, step) if h not in dead), (None, None))
+    raise held(execution, holder, until)
+
+
+def _holders(store: Store, execution: str, step: str | None) -> list[tuple[str, float | None]]:
+    """Whose rights stand in the way, and until when."""
+    now = store.now()
+    leases = store.step_leases(execution)
+    if leases:
+        return [(s.owner, s.until) for s in leases if s.until > now and step in (None, s.step)]
     header = store.header(execution)
-    holder = header.owner if header else None
-    if holder and gone(holder):
-        lease = store.claim(execution, owner, ttl, dead=holder)
-        if lease is not None:
-            return lease
-        header = store.header(execution)
-    raise held(execution, header.owner if header else None, header.lease_until if header else None)
+    return [(header.owner, header.lease_until)] if header and header.owner else []
 
 
 def held(execution: str, owner: str | None, until: float | None) -> OperatorError:

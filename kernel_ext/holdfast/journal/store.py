@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from typing_extensions import Buffer
@@ -113,9 +113,16 @@ class Store(Protocol):
     ) -> list[Pending]:
         """Open matters, by due time, by index."""
 
-    def claim(self, execution: str, owner: Owner, ttl: float, *, dead: str | None = None) -> Lease | None:
-        """Take the lease when nobody holds it, when it ended, when ``owner`` has it already, or when its holder's text equals
-        ``dead`` (the caller saw that process gone). Raises the fence by one each time, also for the same owner. None when it is held."""
+    def claim(self, execution: str, owner: Owner, ttl: float, *, dead: str | Collection[str] | None = None, step: str | None = None) -> Lease | None:
+        """Take the lease when nobody holds it, when it ended, when ``owner`` has it already, or when its holder's text is
+        among ``dead`` (the caller saw that process gone). Raises the fence by one each time, also for the same owner. None when it is held.
+
+        With ``step``: the lease of that step alone. Steps of one execution may be leased by different workers at a time, each with a
+        fence of its own; nobody has the whole then. The whole may be claimed when no step is held by anybody else, and takes it from
+        those whose leases ended."""
+
+    def step_leases(self, execution: str) -> list[Lease]:
+        """The leases of single steps, those that ended and that nobody took included; empty when the execution is unknown."""
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
         """Prolong. Raises ``Fenced`` when it was lost."""

@@ -27,3 +27,4 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
     fence: int
     owner: str
     until: float  # seconds since the epoch
+    step: str | None = None  # of this step alone; None: of the whole execution

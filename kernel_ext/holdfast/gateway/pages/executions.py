@@ -66,7 +66,7 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
     after = {s.name: s.after for s in history.manifest.steps} if history.manifest else {}
     order = [s.name for s in history.manifest.steps] if history.manifest else []
     unusual = {n: a for n, a in after.items() if a != ((order[order.index(n) - 1],) if order.index(n) else ())}
-    alone = unattended(header, asker.hall.store.now())
+    alone = unattended(header, asker.hall.store.now(), asker.hall.store.step_leases(header.id))
     return page(
         request, "execution.html", asker, status=problems.status_of(problem) if problem else 200, header=header,
         title=history.manifest.title if history.manifest and history.manifest.title else header.runbook,

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
 import psycopg
 
 from holdfast.errors import Fenced, OperatorError
 from holdfast.foundation import clock, faults
 from holdfast.journal.errors import OnceTaken
 from holdfast.journal.stores import postgres_sql as sql
+from holdfast.journal.stores.leasing import Leases, columns, leases_of, step_leases
 from holdfast.journal.stores.postgres_blobs import PostgresBlobs
 from holdfast.journal.stores.postgres_link import Connection
 from holdfast.journal.stores.postgres_session import PostgresSession
@@ -189,31 +191,52 @@ class PostgresStore:
         query, values = pending_query(kind, execution, key, due_before, limit, schema="holdfast.", mark="%s")
         return [Pending(execution=e, kind=kd, key=k, due_at=due, body=body) for e, kd, k, due, body in self._session.rows(query, values)]
 
-    def claim(self, execution: str, owner: Owner, ttl: float, *, dead: str | None = None) -> Lease | None:
+    def claim(
+        self, execution: str, owner: Owner, ttl: float, *, dead: str | Collection[str] | None = None, step: str | None = None
+    ) -> Lease | None:
         """See ``Store.claim``."""
-        values = {"owner": owner.text, "ttl": float(ttl), "id": execution, "dead": dead}
 
-        def take(connection: Connection) -> tuple[int, float] | None:
+        def take(held: Leases, now: float) -> Leases | None:
             faults.point("journal.before_commit")
-            return connection.execute(sql.CLAIM, values).fetchone()
+            return held.claimed(owner.text, now + ttl, now, dead=dead, step=step)
 
-        row = self._session.writer.run(take)  # done twice it only raises the fence once more
-        if row is None:
+        found = self._with_leases(execution, take)  # done twice it only raises the fence once more
+        if found is None:
             self._session.number(execution)
             return None
-        return Lease(execution=execution, fence=row[0], owner=owner.text, until=row[1])
+        after, now = found
+        return Lease(execution=execution, fence=after.fence, owner=owner.text, until=now + ttl, step=step)
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
         """See ``Store.renew``."""
         faults.point("lease.during_renewal")
-        row = self._session.writer.run(lambda c: c.execute(sql.RENEW, (float(ttl), lease.execution, lease.fence, lease.owner)).fetchone())
-        if row is None:
+        found = self._with_leases(lease.execution, lambda held, now: held.renewed(lease, now + ttl))
+        if found is None:
             raise Fenced("the lease was lost", execution=lease.execution, fence=lease.fence)
-        return Lease(execution=lease.execution, fence=lease.fence, owner=lease.owner, until=row[0])
+        return msgspec.structs.replace(lease, until=found[1] + ttl)
 
     def release(self, lease: Lease) -> None:
         """See ``Store.release``."""
-        self._session.writer.run(lambda c: c.execute(sql.RELEASE, (lease.execution, lease.fence, lease.owner)).rowcount)
+        self._with_leases(lease.execution, lambda held, _: held.released(lease))
+
+    def step_leases(self, execution: str) -> list[Lease]:
+        """See ``Store.step_leases``."""
+        rows = self._session.rows(sql.LEASES_READ, [execution])
+        return step_leases(execution, leases_of(*rows[0])) if rows else []
+
+    def _with_leases(self, execution: str, change: Callable[[Leases, float], Leases | None]) -> tuple[Leases, float] | None:
+        """Change who holds the execution; returns that and the server's time, None when nothing was changed."""
+
+        def work(connection: Connection) -> tuple[Leases, float] | None:
+            with connection.transaction():
+                row = connection.execute(sql.LEASES, (execution,)).fetchone()
+                after = change(leases_of(*row[:4]), row[4]) if row is not None else None
+                if row is None or after is None:
+                    return None
+                connection.execute(sql.SET_LEASES, (*columns(after), execution))
+                return after, row[4]
+
+        return self._session.writer.run(work)
 
     def now(self) -> float:
         """See ``Store.now``: the server's clock."""

@@ -33,16 +33,17 @@ FIND_APPEND: Final = (
     "SELECT max(e.seq) FROM holdfast.entry e JOIN holdfast.execution x ON x.no = e.no WHERE e.append = %s AND x.id = %s HAVING count(*) > 0"
 )
 
-CLAIM: Final = (
-    f"UPDATE holdfast.execution SET fence = fence + 1, owner = %(owner)s, lease_until = {_NOW} + %(ttl)s "
-    f"WHERE id = %(id)s AND (owner IS NULL OR lease_until IS NULL OR lease_until <= {_NOW} OR owner = %(owner)s OR owner = %(dead)s) "
-    "RETURNING fence, lease_until"
-)
-RENEW: Final = f"UPDATE holdfast.execution SET lease_until = {_NOW} + %s WHERE id = %s AND fence = %s AND owner = %s RETURNING lease_until"
-RELEASE: Final = "UPDATE holdfast.execution SET owner = NULL, lease_until = NULL WHERE id = %s AND fence = %s AND owner = %s"
+# The row is locked from the look to the change.
+LEASES: Final = f"SELECT fence, owner, lease_until, step_leases::text, {_NOW} FROM holdfast.execution WHERE id = %s FOR UPDATE"
+LEASES_READ: Final = "SELECT fence, owner, lease_until, step_leases::text FROM holdfast.execution WHERE id = %s"
+SET_LEASES: Final = "UPDATE holdfast.execution SET fence = %s, owner = %s, lease_until = %s, step_leases = %s::jsonb WHERE id = %s"
 
 LOCK: Final = "SELECT 1 FROM holdfast.execution WHERE id = %s FOR UPDATE"
 _OPEN_ONES: Final = "(SELECT count(*) FROM holdfast.pending p WHERE p.no = execution.no AND p.key = ANY(%(awaits)s))"
+# Both look at the row alone: after a wait for its lock they are asked again of the row as it has become.
+_VALID: Final = (
+    "(fence = %(fence)s AND step_leases IS NULL OR step_leases @> jsonb_build_array(jsonb_build_object('fence', %(fence)s::bigint)))"
+)
 _HEAD: Final = "UPDATE holdfast.execution SET last_seq = last_seq + %(n)s, updated_at = greatest(updated_at, %(now)s)"
 _ONE: Final = (
     f"INSERT INTO holdfast.entry {_ENTRY_COLUMNS} SELECT no, last_seq, %(kind)s, %(step)s, %(ekey)s, %(now)s, %(fence)s, %(actor)s, "
@@ -95,7 +96,7 @@ def append(
     for column, value in columns.items():
         head += f", {column} = %(c_{column})s"
         values[f"c_{column}"] = value
-    head += " WHERE id = %(id)s" + ("" if fence is None else " AND fence = %(fence)s")
+    head += " WHERE id = %(id)s" + ("" if fence is None else f" AND {_VALID}")
     query = f"WITH h AS ({head} RETURNING no, last_seq)"
     if len(rows) == 1 and not opens and not closes:
         kind, step, key, _, _, actor, once, body = rows[0]

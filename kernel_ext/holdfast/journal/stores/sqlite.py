@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
+
+import msgspec
 
 from holdfast.errors import Fenced, OperatorError
 from holdfast.foundation import clock, faults
 from holdfast.journal.errors import OnceTaken
+from holdfast.journal.stores.leasing import Leases, columns, leases_of, step_leases
 from holdfast.journal.stores.queries import headers_query, pending_query
 from holdfast.journal.stores.rows import HEADER, change_columns, clean, draft_row, entry_of, execution_of, execution_row, unknown_execution
 from holdfast.journal.stores.sqlite_blobs import SqliteBlobs
@@ -27,17 +30,16 @@ _APPEND: Final = (
     "SELECT coalesce((SELECT max(id) FROM entry WHERE id > ?1 AND id < ?2), ?1) + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
     "FROM execution WHERE no = ?11"
 )
-_APPEND_FENCED: Final = _APPEND + " AND fence = ?7"
+_VALID: Final = "(fence = ?7 AND step_leases IS NULL OR EXISTS (SELECT 1 FROM json_each(step_leases) WHERE json_extract(value, '$.fence') = ?7))"
+_APPEND_FENCED: Final = f"{_APPEND} AND {_VALID}"
 _ENTRY: Final = "SELECT id & 4294967295, kind, step, key, at, fence, actor, body FROM entry"
 _OPEN: Final = (
     "INSERT INTO pending (no, key, kind, due_at, body) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (no, key) DO UPDATE SET kind = excluded.kind, due_at = excluded.due_at, body = excluded.body"
 )
 _CREATE: Final = f"INSERT INTO execution ({', '.join(HEADER)}) VALUES ({', '.join('?' * len(HEADER))})"
-_CLAIM: Final = (
-    "UPDATE execution SET fence = fence + 1, owner = ?1, lease_until = ?2 "
-    "WHERE id = ?3 AND (owner IS NULL OR lease_until IS NULL OR lease_until <= ?4 OR owner = ?1 OR owner = ?5)"
-)
+_LEASES: Final = "SELECT fence, owner, lease_until, step_leases FROM execution WHERE id = ?"
+_SET_LEASES: Final = "UPDATE execution SET fence = ?, owner = ?, lease_until = ?, step_leases = ? WHERE id = ?"
 
 
 class SqliteStore:
@@ -138,14 +140,14 @@ class SqliteStore:
         """The last seq of an execution whose fence is ``fence`` (when one is given)."""
         first = number << 32
         row = db.execute(
-            "SELECT fence, owner, (SELECT max(id) FROM entry WHERE id > ?1 AND id < ?2) FROM execution WHERE no = ?3",
+            "SELECT fence, owner, step_leases, (SELECT max(id) FROM entry WHERE id > ?1 AND id < ?2) FROM execution WHERE no = ?3",
             (first, first + (1 << 32), number),
         ).fetchone()
         if row is None:
             raise unknown_execution(execution)
-        if fence is not None and row[0] != fence:
+        if fence is not None and not leases_of(row[0], row[1], None, row[2]).admit(fence):
             raise Fenced("another worker owns this execution now", execution=execution, fence=fence, current=row[0], owner=row[1])
-        return (row[2] or first) - first
+        return (row[3] or first) - first
 
     @staticmethod
     def _change(db: sqlite3.Connection, number: int, change: Change, now: float) -> None:
@@ -232,38 +234,52 @@ class SqliteStore:
 
     # -- leases
 
-    def claim(self, execution: str, owner: Owner, ttl: float, *, dead: str | None = None) -> Lease | None:
+    def claim(
+        self, execution: str, owner: Owner, ttl: float, *, dead: str | Collection[str] | None = None, step: str | None = None
+    ) -> Lease | None:
         """See ``Store.claim``."""
         now = clock.now()
         with self._session.writing() as db:
-            done = db.execute(_CLAIM, (owner.text, now + ttl, execution, now, dead)).rowcount
-            row = db.execute("SELECT fence FROM execution WHERE id = ?", (execution,)).fetchone()
-            if row is None:
+            held = self._leases(db, execution)
+            if held is None:
                 raise unknown_execution(execution)
-            if not done:
+            after = held.claimed(owner.text, now + ttl, now, dead=dead, step=step)
+            if after is None:
                 return None
-        return Lease(execution=execution, fence=row[0], owner=owner.text, until=now + ttl)
+            db.execute(_SET_LEASES, (*columns(after), execution))
+        return Lease(execution=execution, fence=after.fence, owner=owner.text, until=now + ttl, step=step)
 
     def renew(self, lease: Lease, ttl: float) -> Lease:
         """See ``Store.renew``."""
         until = clock.now() + ttl
         faults.point("lease.during_renewal")
         with self._session.writing() as db:
-            done = db.execute(
-                "UPDATE execution SET lease_until = ? WHERE id = ? AND fence = ? AND owner = ?",
-                (until, lease.execution, lease.fence, lease.owner),
-            ).rowcount
-        if not done:
+            held = self._leases(db, lease.execution)
+            after = held.renewed(lease, until) if held is not None else None
+            if after is not None:
+                db.execute(_SET_LEASES, (*columns(after), lease.execution))
+        if after is None:
             raise Fenced("the lease was lost", execution=lease.execution, fence=lease.fence)
-        return Lease(execution=lease.execution, fence=lease.fence, owner=lease.owner, until=until)
+        return msgspec.structs.replace(lease, until=until)
 
     def release(self, lease: Lease) -> None:
         """See ``Store.release``."""
         with self._session.writing() as db:
-            db.execute(
-                "UPDATE execution SET owner = NULL, lease_until = NULL WHERE id = ? AND fence = ? AND owner = ?",
-                (lease.execution, lease.fence, lease.owner),
-            )
+            held = self._leases(db, lease.execution)
+            after = held.released(lease) if held is not None else None
+            if after is not None:
+                db.execute(_SET_LEASES, (*columns(after), lease.execution))
+
+    def step_leases(self, execution: str) -> list[Lease]:
+        """See ``Store.step_leases``."""
+        with self._session.reading() as db:
+            held = self._leases(db, execution)
+        return [] if held is None else step_leases(execution, held)
+
+    @staticmethod
+    def _leases(db: sqlite3.Connection, execution: str) -> Leases | None:
+        row = db.execute(_LEASES, (execution,)).fetchone()
+        return None if row is None else leases_of(*row)
 
     def now(self) -> float:
         """See ``Store.now``: this machine's clock, as all who use the file share it."""

@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import Fenced
 from holdfast.foundation import clock
 from holdfast.journal import Store
-from holdfast.model.entry import Pending
+from holdfast.model.entry import Draft, Pending
 from holdfast.model.execution import Change, Execution, Status
 from holdfast.model.lease import Lease
 from holdfast.testing.contracts.store import Place, StoreFixtures, held, in_processes, owner, started
@@ -116,6 +116,62 @@ class LeasesContract(StoreFixtures):
         fences = [e.fence for e in store.read("e")]
         assert fences == [1] * written + [2] * 20
         assert written > 0
+
+    def test_steps_are_leased_side_by_side_each_with_its_fence(self, store: Store) -> None:
+        store.create(Execution(id="e", runbook="r"))
+        a, b = store.claim("e", owner(1), 60, step="a"), store.claim("e", owner(2), 60, step="b")
+        assert a is not None
+        assert b is not None
+        assert (a.step, a.fence, b.step, b.fence) == ("a", 1, "b", 2)
+        assert store.claim("e", owner(3), 60, step="a") is None
+        assert store.claim("e", owner(3), 60) is None
+        assert {(s.step, s.owner) for s in store.step_leases("e")} == {("a", owner(1).text), ("b", owner(2).text)}
+        for lease in (a, b, store.renew(a, 600)):
+            store.append("e", [Draft(kind="note")], fence=lease.fence)
+        header = store.header("e")
+        assert header is not None
+        assert header.owner == owner(2).text
+        assert header.lease_until is not None
+        assert header.lease_until > store.now() + 300
+        store.release(b)
+        with pytest.raises(Fenced):
+            store.append("e", [Draft(kind="note")], fence=b.fence)
+        store.release(a)
+        header = store.header("e")
+        assert header is not None
+        assert (header.owner, header.lease_until, header.fence) == (None, None, 2)
+        assert store.step_leases("e") == []
+
+    def test_a_step_that_is_taken_over_refuses_its_old_holder_and_nobody_else(self, store: Store) -> None:
+        store.create(Execution(id="e", runbook="r"))
+        old, other = store.claim("e", owner(1), 60, step="a"), store.claim("e", owner(2), 60, step="b")
+        assert old is not None
+        assert other is not None
+        assert store.claim("e", owner(3), 60, step="a", dead=owner(2).text) is None
+        new = store.claim("e", owner(3), 60, step="a", dead=[owner(1).text])
+        assert new is not None
+        with pytest.raises(Fenced):
+            store.append("e", [Draft(kind="note")], fence=old.fence)
+        with pytest.raises(Fenced):
+            store.renew(old, 60)
+        store.release(old)  # an older hold: nothing happens
+        for lease in (new, other):
+            store.append("e", [Draft(kind="note"), Draft(kind="note")], fence=lease.fence, change=Change(reason="x"))
+
+    def test_the_whole_is_taken_when_no_step_is_held_and_then_no_step_writes(self, store: Store) -> None:
+        store.create(Execution(id="e", runbook="r"))
+        steps = [store.claim("e", owner(n), 60, step=f"s{n}") for n in (1, 2)]
+        assert store.claim("e", owner(3), 60, dead=[owner(1).text]) is None
+        whole = store.claim("e", owner(3), 60, dead=[owner(1).text, owner(2).text])
+        assert whole is not None
+        for lease in steps:
+            assert lease is not None
+            with pytest.raises(Fenced):
+                store.append("e", [Draft(kind="note")], fence=lease.fence)
+        store.append("e", [Draft(kind="note")], fence=whole.fence)
+        assert store.claim("e", owner(1), 60, step="s1") is None
+        store.release(whole)
+        assert store.claim("e", owner(1), 60, step="s1") is not None
 
     def test_the_clock(self, store: Store) -> None:
         assert abs(store.now() - clock.now()) < 5
