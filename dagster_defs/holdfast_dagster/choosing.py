@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,36 @@ def choose_execution(
 ) -> Chosen:
     """The execution of ``runbook`` in ``run``; the same each time it is asked for the same run.
 
-    A new run starts a new execution. "Re-execute from failure" continues the parent's. "Re-execute from selected" takes over what comes
-    before the selected steps and runs those anew. A continuation (tag :data:`names.CONTINUES`) goes on with the one it names.
+    A new run starts a new execution. "Re-execute from failure" continues the parent's, and so does a re-execution of selected steps
+    that had not come to their end. When one of the selected steps had, a new execution takes over all that does not come after the first
+    of them, and runs those anew. A continuation (tag :data:`names.CONTINUES`) goes on with the one it names.
 
     Raises:
         LookupFailedError, AuthorError, OperatorError, StoreError: as ``Client.start`` and ``Client.fork``.
     """
-    name = runbook.stem
     continued = run.tags.get(names.CONTINUES) if run.parent_run_id is None else None
-    if continued is not None and (header := client.get(continued)).runbook == name:
+    if continued is not None and (header := of_runbook([client.get(continued)], runbook)) is not None:
         return Chosen(header=header, reason_to_wait="due")
+    before = run.tags.get("dagster/parent_run_id") if continued is not None else None
+    if before is not None and (other := _of_parent(client, instance, before, runbook)) is not None:
+        return Chosen(header=other, reason_to_wait="due")  # of another runbook in the run that is continued
     if run.parent_run_id is not None:
-        source = _of_parent(client, instance, run.parent_run_id, name)
+        source = _of_parent(client, instance, run.parent_run_id, runbook)
         if source is not None:
             again = _again(client, run, source)
             if again is not None:
                 return Chosen(header=again)
-    key = f"dagster/{run.run_id}/{name}"
+    key = f"dagster/{run.run_id}/{runbook.absolute()}"  # by its path: two runbooks of one run may have the same name
     return Chosen(header=client.start(runbook, parameters, key=key, via="dagster", queued=False))
+
+
+def of_runbook(executions: Sequence[Execution], runbook: Path) -> Execution | None:
+    """The last of ``executions`` that is one of ``runbook``: by its path or, where the file has moved, by its name if only one has it."""
+    exact = [e for e in executions if e.path == str(runbook.absolute())]
+    if exact:
+        return exact[-1]
+    same = [e for e in executions if e.runbook == runbook.stem]
+    return same[0] if len(same) == 1 and len(executions) == 1 else None
 
 
 def executions_of(client: Client, run: dg.DagsterRun) -> list[Execution]:
@@ -64,33 +76,33 @@ def executions_of(client: Client, run: dg.DagsterRun) -> list[Execution]:
                 found.append(client.get(value))
             except LookupFailedError:
                 continue
-    return found
+    return list({e.id: e for e in found}.values())
 
 
 def point_run_at(instance: dg.DagsterInstance, run: dg.DagsterRun, chosen: Chosen) -> None:
     """Write the execution into the run's tags."""
     tags = dict(run.tags) if run.tags.get(_POINTED) == run.run_id else {}
-    header = chosen.header
-    if header.id in tags.values():
+    id = chosen.header.id
+    if id in tags.values():
         return
-    tag = names.execution_tag(header.runbook, first=names.EXECUTION not in tags)
-    instance.add_run_tags(run.run_id, {tag: header.id, _POINTED: run.run_id})
+    first = {names.EXECUTION: id} if names.EXECUTION not in tags else {}
+    instance.add_run_tags(run.run_id, {**first, names.execution_tag(id): id, _POINTED: run.run_id})
 
 
 def run_of(instance: dg.DagsterInstance, execution: str, runbook: str) -> dg.DagsterRun | None:
     """The latest run that works on an execution."""
-    for tag in (names.EXECUTION, f"{names.EXECUTION}/{runbook}"):
+    for tag in (names.EXECUTION, names.execution_tag(execution)):
         for run in instance.get_runs(filters=dg.RunsFilter(tags={tag: execution}), limit=5):
             if run.tags.get(_POINTED) == run.run_id:
                 return run
     return None
 
 
-def _of_parent(client: Client, instance: dg.DagsterInstance, parent_id: str, runbook: str) -> Execution | None:
+def _of_parent(client: Client, instance: dg.DagsterInstance, parent_id: str, runbook: Path) -> Execution | None:
     parent = instance.get_run_by_id(parent_id)
     if parent is None:
         return None
-    return next((e for e in executions_of(client, parent) if e.runbook == runbook), None)
+    return of_runbook(executions_of(client, parent), runbook)
 
 
 def _again(client: Client, run: dg.DagsterRun, source: Execution) -> Execution | None:
@@ -101,9 +113,11 @@ def _again(client: Client, run: dg.DagsterRun, source: Execution) -> Execution |
             return source
         unfinished = _unfinished(client, source)
         return None if unfinished is None else _forked(client, source, unfinished, run)
-    if selected:
-        return _forked(client, source, selected[0], run)
-    return None
+    if not selected:
+        return None
+    if source.status != Status.CANCELLED and not set(selected) & _finished(client, source):
+        return source  # none of them has come to its end: going on repeats nothing that is recorded
+    return _forked(client, source, selected[0], run)
 
 
 def _forked(client: Client, source: Execution, step: str, run: dg.DagsterRun) -> Execution | None:
@@ -116,6 +130,10 @@ def _forked(client: Client, source: Execution, step: str, run: dg.DagsterRun) ->
         if error.code == "HF253":  # it never came to that step: nothing can be taken over
             return None
         raise
+
+
+def _finished(client: Client, source: Execution) -> set[str]:
+    return {s.id for s in client.history(source.id).steps if s.state in ("succeeded", "skipped")}
 
 
 def _unfinished(client: Client, source: Execution) -> str | None:

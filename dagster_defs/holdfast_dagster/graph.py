@@ -10,6 +10,7 @@ import dagster as dg
 from holdfast.model.manifest import Step
 from holdfast_dagster import names
 from holdfast_dagster.config_schema import given_parameters, graph_config_mapping
+from holdfast_dagster.processes import DEATHS
 from holdfast_dagster.runbook import CLOSING, Runbook, dagster_name
 
 #: Output of every op: orders what comes after it.
@@ -210,6 +211,7 @@ def _op(runbook: Runbook, step: Step) -> dg.OpDefinition:
         description=_describe_step(step),
         required_resource_keys={names.RESOURCE},
         tags=_op_tags(runbook, step),
+        retry_policy=DEATHS,
         pool=step.policy.pool and dagster_name(step.policy.pool),
         code_version=step.cells[0].digest[:12] if step.cells else None,
     )
@@ -232,6 +234,7 @@ def _closing_op(runbook: Runbook) -> dg.OpDefinition:
         description="The notebook with everything the steps printed and showed.",
         required_resource_keys={names.RESOURCE},
         tags={"dagster/compute_kind": "jupyter", names.RUNBOOK: runbook.name},
+        retry_policy=DEATHS,
     )
 
 

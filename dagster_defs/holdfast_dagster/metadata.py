@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from holdfast.client import Client
-from holdfast_dagster.choosing import executions_of
+from holdfast_dagster.choosing import executions_of, of_runbook
 from holdfast_dagster.runbook import Runbook
 
 
@@ -15,10 +15,10 @@ def execution_metadata(instance: dg.DagsterInstance, run_id: str, runbook: Runbo
     """Of the executed notebook: the file, the execution, and one line per step."""
     run = instance.get_run_by_id(run_id)
     with Client.open() as client:
-        mine = [e for e in executions_of(client, run) if e.runbook == runbook.path.stem] if run is not None else []
-        if not mine:
+        mine = of_runbook(executions_of(client, run), runbook.path) if run is not None else None
+        if mine is None:
             return {}
-        execution = mine[-1].id
+        execution = mine.id
         history = client.history(execution)
         created = client.entries(execution, limit=1)
         given = created[0].data.get("output") if created else None

@@ -9,7 +9,7 @@ RESOURCE: Final = "holdfast"
 
 # -- tags of runs
 
-#: The execution that a run works on. With several runbooks in one run: of the first; the others are under ``EXECUTION/RUNBOOK``.
+#: The execution that a run works on. With several runbooks in one run: one of them; each is also under ``EXECUTION/ID``.
 EXECUTION: Final = "holdfast/execution_id"
 #: On ops and jobs: the runbook's name.
 RUNBOOK: Final = "holdfast/runbook"
@@ -41,6 +41,7 @@ RESUME_SENSOR: Final = "holdfast_resume"
 EVENT_SENSOR: Final = "holdfast_events"
 
 
-def execution_tag(runbook: str, first: bool) -> str:
-    """The run tag under which the execution of ``runbook`` is found."""
-    return EXECUTION if first else f"{EXECUTION}/{runbook}"
+def execution_tag(execution: str) -> str:
+    """The run tag under which an execution is found beside those of other runbooks of the run: the id is in the name, so that several
+    processes of one run can each write theirs."""
+    return f"{EXECUTION}/{execution}"

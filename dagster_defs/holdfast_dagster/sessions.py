@@ -18,7 +18,8 @@ from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, HoldfastError, OperatorError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names, showing
-from holdfast_dagster.choosing import choose_execution, point_run_at
+from holdfast_dagster.choosing import choose_execution, executions_of, point_run_at
+from holdfast_dagster.processes import alone_in_its_process
 from holdfast_dagster.suspension import Superseded, Suspended
 
 if TYPE_CHECKING:
@@ -107,7 +108,14 @@ class RunSessions:
 
     def run(self, context: Any, runbook: Path, step: str, parameters: Mapping[str, Any]) -> StepResult:
         """One step; see :func:`holdfast_dagster.driving.run_step`."""
-        client, driver = self._driver(runbook, parameters)
+        beside = step if self._run_id not in _manners and alone_in_its_process(context) else None
+        try:
+            client, driver = self._driver(runbook, parameters, beside)
+            return self._run(context, step, client, driver)
+        except HoldfastError as error:  # no use to try again: that is for workers that died
+            raise dg.Failure(description=str(error), allow_retries=False) from error
+
+    def _run(self, context: Any, step: str, client: Client, driver: Driver) -> StepResult:
         stood: Stood | None = None
         try:
             for told in driver.step(step):
@@ -159,36 +167,39 @@ class RunSessions:
 
     # ---- executions
 
-    def _driver(self, runbook: Path, parameters: Mapping[str, Any]) -> tuple[Client, Driver]:
+    def _driver(self, runbook: Path, parameters: Mapping[str, Any], beside: str | None) -> tuple[Client, Driver]:
         known = self._drivers.get(runbook)
         if known is not None:
             return known
         client = Client.open()
         try:
-            driver = self._begun(client, runbook, parameters)
+            driver = self._begun(client, runbook, parameters, beside)
         except BaseException:
             client.close()
             raise
         self._drivers[runbook] = client, driver
         return client, driver
 
-    def _begun(self, client: Client, runbook: Path, parameters: Mapping[str, Any]) -> Driver:
+    def _begun(self, client: Client, runbook: Path, parameters: Mapping[str, Any], beside: str | None) -> Driver:
         from holdfast.engine.driver import Driver  # and with it the notebook runner: more than all else, and only run workers need it
 
         run = self._instance.get_run_by_id(self._run_id)
         assert run is not None
         execution = choose_execution(client, self._instance, run, runbook, parameters)
+        begun = any(e.id == execution.header.id for e in executions_of(client, run))
         point_run_at(self._instance, run, execution)
         if not self._instance.is_ephemeral:
             note_scheduler(client, execution.header.id, "dagster", self._instance.root_directory)
         manners = _manners.get(self._run_id, Manners())
         # a continuation or a resumed run goes on by itself; a new run, and a re-execution, is a person's word
-        by_person = (not manners.resumed and execution.reason_to_wait is None) or run.tags.get(names.BY_PERSON) == "true"
+        # of steps in processes of their own, the first says it for all: a worker that died must not renew what the steps may still try
+        by_person = not (beside and begun) and (not manners.resumed and execution.reason_to_wait is None)
+        by_person = by_person or run.tags.get(names.BY_PERSON) == "true"
         if names.BY_PERSON in run.tags:
             self._instance.add_run_tags(self._run_id, {names.BY_PERSON: ""})
         label = worker_label(self._run_id)
         while True:
-            driver = Driver(client.store, client.config, execution.header.id, by_person=by_person, label=label)
+            driver = Driver(client.store, client.config, execution.header.id, by_person=by_person, label=label, beside=beside)
             try:
                 driver.start()
             except OperatorError as error:
@@ -202,7 +213,7 @@ class RunSessions:
     def _held(self, client: Client, execution: Execution, error: OperatorError, label: str) -> None:
         """Somebody else has the execution: another worker of this run, or a person at a terminal.
 
-        Comes back to try again when it is a step of the same run in a process of its own (the multiprocess executor): one at a time.
+        Comes back to try again when it is a process of the same run that has this very step: one that lost its parent, or is about to end.
         """
         owner = client.get(execution.id).owner
         ours = owner is None or owner.startswith(f"{label}@")

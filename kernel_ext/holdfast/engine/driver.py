@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from holdfast.config import Config
+from holdfast.engine.beside import work_beside
 from holdfast.engine.execute import execute, require
 from holdfast.engine.gate import Gate
 from holdfast.engine.telling import News, Stood, Told
@@ -33,11 +34,14 @@ class Driver:
         id: of the execution.
         by_person: somebody said "go on" (see :func:`holdfast.engine.execute.execute`).
         label: what this worker is, for people.
+        beside: work on this step alone, while other processes work on others (see :mod:`holdfast.engine.beside`).
     """
 
-    def __init__(self, store: Store, config: Config, id: str, *, by_person: bool = True, label: str = "driver") -> None:
+    def __init__(
+        self, store: Store, config: Config, id: str, *, by_person: bool = True, label: str = "driver", beside: str | None = None
+    ) -> None:
         self._store, self._config, self.execution = store, config, id
-        self._by_person, self._label = by_person, label
+        self._by_person, self._label, self._beside = by_person, label, beside
         self._gate, self._news = Gate(), News(config.hold_for)
         self._over = threading.Event()
         self._ask: Callable[[Asked], None] | None = None
@@ -69,6 +73,8 @@ class Driver:
         if news.manifest is not None:
             require_step(msgspec.structs.replace(news.manifest, steps=news.steps), name, self.execution)
         self._gate.release(name)
+        if self._beside is not None:
+            self._gate.close()
         while name not in news.stood:
             over = self._over.is_set()
             one = news.take(0.0 if over else _LOOK)
@@ -95,7 +101,7 @@ class Driver:
         list(self._news.drain())
         stood = self._news.stood
         waits = any(s.state in ("suspended", "failed") for s in stood.values())
-        if not waits and any(s.name not in stood for s in self._news.steps):
+        if self._beside is None and not waits and any(s.name not in stood for s in self._news.steps):
             self.ask("pause", why="the scheduler let no further step begin")
         self._gate.close()
         self._thread.join()
@@ -129,16 +135,17 @@ class Driver:
 
     def _work(self) -> None:
         try:
-            self._result = execute(
-                self._store,
-                self._config,
-                self.execution,
-                watchers=(self._news,),
-                by_person=self._by_person,
-                label=self._label,
-                reins=self._take_reins,
-                gate=self._gate,
-            )
+            given: dict[str, Any] = {
+                "watchers": (self._news,),
+                "by_person": self._by_person,
+                "label": self._label,
+                "reins": self._take_reins,
+                "gate": self._gate,
+            }
+            if self._beside is not None:
+                self._result = work_beside(self._store, self._config, self.execution, self._beside, **given)
+            else:
+                self._result = execute(self._store, self._config, self.execution, **given)
         except BaseException as error:  # Fenced is one; whoever drives hears of it
             self._error = error
         finally:

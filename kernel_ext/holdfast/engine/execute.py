@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -108,11 +109,11 @@ def _work(
         return _only_obey(writer, config, header, cancel or pause)
     if changes:
         header = accept_changes(writer, config, header)
-    _announce_start(writer, header, lease, by_person)
+    announce_start(writer, header, lease, by_person)
     try:
         stage = Stage(store, config, header, lease.fence, options, watchers)
     except HoldfastError as error:
-        _give_up(writer, error)
+        give_up(writer, error)
         raise
     end_orphans(list(stage.record.kernels.values()))
     worker = Worker(stage, gate)
@@ -122,15 +123,15 @@ def _work(
     family = Family(store, config, header.id, execute, lease.owner)
     try:
         if reins is not None:
-            reins(lambda asked: _pass_on(asked, worker, family))
+            reins(lambda asked: pass_on(asked, worker, family))
         stage.begin()
         family.start()
         result = worker.run()
         stage.finish(result)
         result = write(writer, result)
-        _hand_on(writer, config, result)
+        hand_on(writer, config, result)
     except HoldfastError as error:
-        _give_up(writer, error)
+        give_up(writer, error)
         raise
     finally:
         beat.stop()
@@ -139,18 +140,18 @@ def _work(
     return result
 
 
-def _pass_on(asked: Asked, worker: Worker, family: Family) -> None:
+def pass_on(asked: Asked, worker: Worker, family: Family) -> None:
     worker.ask(asked)
     family.ask(asked)
 
 
-def _announce_start(writer: Writer, header: Execution, lease: Lease, by_person: bool) -> None:
+def announce_start(writer: Writer, header: Execution, lease: Lease, by_person: bool) -> None:
     """Say who works on it from now on; steps tagged `always` of an execution that had ended are due again."""
     if by_person and header.status in (Status.FAILED, Status.PAUSED, Status.SUSPENDED):
         writer.append(Kind.EXECUTION_RESUMED, {"from": str(header.status), "by": writer.actor})
     if header.status == Status.FAILED:
         _reset_always(writer, header)
-    body = {"owner": lease.owner, "fence": lease.fence}
+    body: dict[str, Any] = {"owner": lease.owner, "fence": lease.fence} | ({"step": lease.step} if lease.step else {})
     writer.append(Kind.EXECUTION_STARTED, body, change=Change(status=Status.RUNNING, reason="", due_at=0))
 
 
@@ -176,11 +177,11 @@ def _only_obey(writer: Writer, config: Config, header: Execution, asked: Asked |
     plan.states["the rest"] = StepState.PENDING  # none of it was looked at
     result = ending.result(plan, nothing)
     write(writer, result)
-    _hand_on(writer, config, result)
+    hand_on(writer, config, result)
     return result
 
 
-def _hand_on(writer: Writer, config: Config, result: Result) -> None:
+def hand_on(writer: Writer, config: Config, result: Result) -> None:
     """What an end means for others: no command that outlived its kernel stays behind, children stop too, the parent hears of it."""
     store = writer.store
     if result.status == Status.CANCELLED:
@@ -192,7 +193,7 @@ def _hand_on(writer: Writer, config: Config, result: Result) -> None:
         tell_parent(store, result.execution)
 
 
-def _give_up(writer: Writer, error: HoldfastError) -> None:
+def give_up(writer: Writer, error: HoldfastError) -> None:
     """The installation stands in the way: say so in the header; a person mends it and resumes."""
     if isinstance(error, StoreError):
         return
@@ -202,8 +203,12 @@ def _give_up(writer: Writer, error: HoldfastError) -> None:
         tell_parent(writer.store, writer.execution)
 
 
-def _standing_still(store: Store, header: Execution, by_person: bool, changes: bool) -> Result | None:
-    """How it stands, when there is nothing to do: it ended, or a person must act first."""
+def only_batch(header: Execution) -> None:
+    """Refuse an execution that belongs to a person's kernel.
+
+    Raises:
+        OperatorError: HF253.
+    """
     if header.mode != Mode.BATCH:
         raise OperatorError(
             "HF253",
@@ -213,6 +218,11 @@ def _standing_still(store: Store, header: Execution, by_person: bool, changes: b
             else "Open its notebook in JupyterLab and run all cells.",
             execution=header.id,
         )
+
+
+def _standing_still(store: Store, header: Execution, by_person: bool, changes: bool) -> Result | None:
+    """How it stands, when there is nothing to do: it ended, or a person must act first."""
+    only_batch(header)
     stays = header.status == Status.CANCELLED or (header.status == Status.SUCCEEDED and not changes)
     if not by_person:
         stays = stays or header.status in (Status.FAILED, Status.PAUSED)

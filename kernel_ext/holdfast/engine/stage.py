@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from holdfast.engine.cells import CellsClient
 from holdfast.engine.kernels import Seat
 from holdfast.engine.output import Output, Stamps
 from holdfast.engine.record import Record, StepRecord
+from holdfast.engine.shared import SharedOutput, recorded
 from holdfast.engine.steps import Layout, StepEnd
 from holdfast.engine.watcher import Failure, Result, Watcher
 from holdfast.executions.injection import source, with_parameters
@@ -43,6 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_errors: bool = False
     start_timeout: float = 60.0
     folder: str | None = None  # working directory of the kernels, instead of the recorded one
+    beside: str | None = None  # the one step that is worked on, while other processes work on others; empty: by the last of them, none
 
 
 class Announcer(Watcher):
@@ -117,7 +120,12 @@ class Stage:
         self.announce = Announcer(watchers)
         place = options.output or self.record.created.get("output") or default_output(config, execution.id)
         shown = source(execution.shown_parameters) if execution.secrets else None
-        self.output = Output(self.notebook, str(place) if options.write_output else None, self.lock, shown)
+        target = str(place) if options.write_output else None
+        if options.beside is None:
+            self.output = Output(self.notebook, target, self.lock, shown)
+        else:
+            look = partial(recorded, store, execution.id, options.beside)
+            self.output = SharedOutput(self.notebook, target, self.lock, shown, look)
         self._stamps = Stamps(self.notebook, self.lock) if options.stamp else None
         self._quiet = self.resumed  # what is on disk says more than the notebook that is being filled again
         self._deaths: dict[str, int] = {}
@@ -169,7 +177,7 @@ class Stage:
     def _kernel_started(self, pid: int, started: str) -> None:
         self.record.kernels[pid] = (pid, started, process.host(), process.boot_id())
         body = {"what": "kernel_started", "pid": pid, "started": started, "host": process.host(), "boot": process.boot_id()}
-        self.writer.append(Kind.NOTE, body)
+        self.writer.append(Kind.NOTE, body, step=self.options.beside or None)
 
     def _on_cell(self, what: str, index: int, step: str, state: str) -> None:
         if what == "started":

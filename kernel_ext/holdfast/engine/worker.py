@@ -34,7 +34,7 @@ class Worker:
     """
 
     def __init__(self, stage: Stage, gate: Gate | None = None) -> None:
-        self.stage, self.record, self._gate = stage, stage.record, gate
+        self.stage, self.record, self._gate, self._beside = stage, stage.record, gate, stage.options.beside
         limits = stage.manifest.metadata.get("limits")
         pools = limits.get("pools") if isinstance(limits, dict) else None
         self.plan = Plan(stage.manifest, pools if isinstance(pools, dict) else None)
@@ -80,6 +80,8 @@ class Worker:
             HoldfastError: the installation stands in the way.
         """
         standing(self.record, self.plan, self.stage.manifest, self.stage.parameters_digest, self.stage.layout.of)
+        if self._beside is not None:  # other processes have the other steps
+            self._stand_back()
 
         def held() -> bool:  # whether all that is left to do is to wait for the outside scheduler
             return self._gate is not None and self._lost is None and self._gate.waits(self.plan, self._may_begin)
@@ -105,10 +107,19 @@ class Worker:
             for kernel in self._kernels:
                 kernel.close(now=now)
 
+    def _stand_back(self) -> None:
+        """Recorded steps are done, wherever they ran; what is tagged `skip` is nobody's."""
+        for step in self.plan.steps:
+            if self.record.complete(step, self.stage.parameters_digest):
+                self.plan.states[step.name] = StepState.SUCCEEDED
+
     def _skip_tagged(self) -> None:
         for step in self.plan.steps:
             if step.skip and self.record.step(step.name).skipped is None:
-                self._skip(step.name, "tagged skip")
+                if self._beside not in (None, step.name):
+                    self.plan.end(step.name, StepState.SKIPPED)
+                else:
+                    self._skip(step.name, "tagged skip")
 
     def _skip(self, name: str, reason: str) -> None:
         self.plan.end(name, StepState.SKIPPED)
@@ -188,6 +199,8 @@ class Worker:
 
     def _close(self) -> bool:
         """Nothing ordinary is left: let the ``always`` steps of a failed or cancelled execution run."""
+        if self._beside:  # the last process to leave does that
+            return False
         over = bool(self.plan.failures) or (self.ending.asked is not None and self.ending.asked.what == "cancel")
         if not over or self.plan.closing or self._lost is not None:
             return False

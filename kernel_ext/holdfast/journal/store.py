@@ -113,7 +113,9 @@ class Store(Protocol):
     ) -> list[Pending]:
         """Open matters, by due time, by index."""
 
-    def claim(self, execution: str, owner: Owner, ttl: float, *, dead: str | Collection[str] | None = None, step: str | None = None) -> Lease | None:
+    def claim(
+        self, execution: str, owner: Owner, ttl: float, *, dead: str | Collection[str] | None = None, step: str | None = None
+    ) -> Lease | None:
         """Take the lease when nobody holds it, when it ended, when ``owner`` has it already, or when its holder's text is
         among ``dead`` (the caller saw that process gone). Raises the fence by one each time, also for the same owner. None when it is held.
 

@@ -10,8 +10,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from holdfast.engine import identity
 from holdfast.foundation import clock
@@ -89,9 +90,9 @@ class DagsterHome(Sandbox):
         super().__init__(folder, environment={"DAGSTER_HOME": str(self.home), **(environment or {})})
         self._processes: list[subprocess.Popen[bytes]] = []
 
-    def runbook(self, name: str, cells: list[tuple[str, str]]) -> Path:
+    def runbook(self, name: str, cells: Sequence[tuple[str, str] | tuple[str, str, dict[str, Any]]], **metadata: Any) -> Path:
         """Write one; see :meth:`Sandbox.notebook`."""
-        made = self.notebook(name, cells)
+        made = self.notebook(name, cells, **metadata)
         return made.rename(self.runbooks / made.name)
 
     def dagster(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:

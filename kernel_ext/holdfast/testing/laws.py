@@ -48,13 +48,22 @@ def _no_holes(entries: Sequence[Entry]) -> Iterable[str]:
 
 
 def _one_writer_at_a_time(entries: Sequence[Entry]) -> Iterable[str]:
-    highest = 0
+    """Of the whole execution, or of each of its steps where workers have leased single steps."""
+    steps = {e.fence: e.data.get("step") for e in entries if e.kind == Kind.EXECUTION_STARTED}
+    whole = highest = 0
+    of_step: dict[str, int] = {}
     for entry in entries:
         if entry.fence is None:
             continue
-        if entry.fence < highest:
-            yield f"entry {entry.seq} ({entry.kind}) was written under fence {entry.fence} after fence {highest} had written"
+        step = steps.get(entry.fence)
+        limit = max(whole, of_step.get(step, 0)) if step else highest
+        if entry.fence < limit:
+            yield f"entry {entry.seq} ({entry.kind}) was written under fence {entry.fence} after fence {limit} had written"
         highest = max(highest, entry.fence)
+        if step:
+            of_step[step] = max(of_step.get(step, 0), entry.fence)
+        else:
+            whole = max(whole, entry.fence)
 
 
 def _cells_complete_once(entries: Sequence[Entry]) -> Iterable[str]:

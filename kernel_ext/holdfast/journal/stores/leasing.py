@@ -56,7 +56,9 @@ class Leases(msgspec.Struct, frozen=True, kw_only=True):
             return Leases(fence=self.fence, owner=self.owner, until=until)
         if not any((s.step, s.fence, s.owner) == (lease.step, lease.fence, lease.owner) for s in self.steps):
             return None
-        return self._of_steps(self.fence, tuple(msgspec.structs.replace(s, until=until) if s.fence == lease.fence else s for s in self.steps))
+        return self._of_steps(
+            self.fence, tuple(msgspec.structs.replace(s, until=until) if s.fence == lease.fence else s for s in self.steps)
+        )
 
     def released(self, lease: Lease) -> Leases | None:
         """As they are after a release; None when there is nothing to give back."""

@@ -30,7 +30,9 @@ _APPEND: Final = (
     "SELECT coalesce((SELECT max(id) FROM entry WHERE id > ?1 AND id < ?2), ?1) + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 "
     "FROM execution WHERE no = ?11"
 )
-_VALID: Final = "(fence = ?7 AND step_leases IS NULL OR EXISTS (SELECT 1 FROM json_each(step_leases) WHERE json_extract(value, '$.fence') = ?7))"
+_VALID: Final = (
+    "(fence = ?7 AND step_leases IS NULL OR EXISTS (SELECT 1 FROM json_each(step_leases) WHERE json_extract(value, '$.fence') = ?7))"
+)
 _APPEND_FENCED: Final = f"{_APPEND} AND {_VALID}"
 _ENTRY: Final = "SELECT id & 4294967295, kind, step, key, at, fence, actor, body FROM entry"
 _OPEN: Final = (
