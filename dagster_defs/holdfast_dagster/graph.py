@@ -266,6 +266,6 @@ def _op_tags(runbook: Runbook, step: Step) -> dict[str, str]:
         "holdfast/on_failure": policy.on_failure if policy.on_failure != "suspend" else None,
         "holdfast/timeout": f"{policy.timeout:g} s" if policy.timeout else None,
         "holdfast/retry": f"{policy.retry.count} × {policy.retry.delay:g} s {policy.retry.backoff}" if policy.retry.count else None,
-        "holdfast/always": "true" if step.always else None,
+        names.ALWAYS: "true" if step.always else None,
     }
     return {k: v for k, v in told.items() if v}

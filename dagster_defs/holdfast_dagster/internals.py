@@ -157,6 +157,8 @@ class _Walk:
                     return
                 else:
                     active.sleep_til_ready()
+            if self._failed:
+                yield from self._always(active)
             open_sessions = sessions.sessions_of(self._run_id)
             if open_sessions is not None and open_sessions.cancelled():
                 self._cancel()
@@ -212,6 +214,16 @@ class _Walk:
         yield from _trigger_hook(step_context, seen)
         return None
 
+    def _always(self, active: ActiveExecution) -> Iterator[DagsterEvent]:
+        """After a failure: the steps tagged ``always``. Dagster leaves them out, as steps above them have failed; the engine has run them."""
+        begun = {
+            e.dagster_event.step_key for e in self._instance.all_logs(self._run_id) if e.dagster_event and e.dagster_event.is_step_start
+        }
+        for step in self._plan.get_steps_to_execute_in_topo_order():
+            if step.tags.get(names.ALWAYS) == "true" and step.key not in begun:
+                step_context = self._context.for_step(step, active.get_known_state())
+                yield from dagster_event_sequence_for_step(step_context)
+
     def _busy(self, active: ActiveExecution) -> bool:
         """Whether a step that does not wait for people may still come up by itself: a retry, a slot of a pool."""
         return bool(active._waiting_to_retry or active._executable or active._pending_retry or set(active._in_flight) - set(self._waiting))
@@ -229,6 +241,8 @@ class _Walk:
                 yield event
                 active.handle_event(event)
             yield from active.plan_events_iterator(self._context)
+            if over is None:
+                yield from self._always(active)
             if over is not None and over.status == "cancelled":
                 self._cancel()
             return

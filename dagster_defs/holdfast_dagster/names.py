@@ -30,6 +30,8 @@ TOLD: Final = ".dagster/holdfast_told"
 
 #: On ops: the step's name.
 STEP: Final = "holdfast/step"
+#: On ops: ``true`` where the step also runs after a failure.
+ALWAYS: Final = "holdfast/always"
 #: On ops: where the runbook's file is.
 NOTEBOOK: Final = "holdfast/notebook"
 

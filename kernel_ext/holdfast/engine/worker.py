@@ -80,8 +80,6 @@ class Worker:
             HoldfastError: the installation stands in the way.
         """
         standing(self.record, self.plan, self.stage.manifest, self.stage.parameters_digest, self.stage.layout.of)
-        if self._beside is not None:  # other processes have the other steps
-            self._stand_back()
 
         def held() -> bool:  # whether all that is left to do is to wait for the outside scheduler
             return self._gate is not None and self._lost is None and self._gate.waits(self.plan, self._may_begin)
@@ -106,12 +104,6 @@ class Worker:
             now = self._lost is not None or self.ending.asked is not None or bool(self.ending.waiting)
             for kernel in self._kernels:
                 kernel.close(now=now)
-
-    def _stand_back(self) -> None:
-        """Recorded steps are done, wherever they ran; what is tagged `skip` is nobody's."""
-        for step in self.plan.steps:
-            if self.record.complete(step, self.stage.parameters_digest):
-                self.plan.states[step.name] = StepState.SUCCEEDED
 
     def _skip_tagged(self) -> None:
         for step in self.plan.steps:
