@@ -215,7 +215,7 @@ class _Walk:
         return None
 
     def _always(self, active: ActiveExecution) -> Iterator[DagsterEvent]:
-        """After a failure: the steps tagged ``always``. Dagster leaves them out, as steps above them have failed; the engine has run them."""
+        """After a failure: the steps tagged ``always``. Dagster leaves them out, as steps above them failed."""
         begun = {
             e.dagster_event.step_key for e in self._instance.all_logs(self._run_id) if e.dagster_event and e.dagster_event.is_step_start
         }

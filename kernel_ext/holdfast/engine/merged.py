@@ -58,9 +58,10 @@ class SharedOutput(Output):
         notebook: NotebookNode,
         place: str | None,
         lock: threading.RLock,
+        shown: str | None,
         look: Callable[[int], tuple[int, dict[str, Recorded]]],
     ) -> None:
-        super().__init__(notebook, place, lock)
+        super().__init__(notebook, place, lock, shown)
         self._look, self._known = look, 0
 
     def write(self) -> None:

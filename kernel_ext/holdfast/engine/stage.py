@@ -14,9 +14,9 @@ import msgspec
 from holdfast.config import Config
 from holdfast.engine.cells import CellsClient
 from holdfast.engine.kernels import Seat
+from holdfast.engine.merged import SharedOutput, recorded
 from holdfast.engine.output import Output, Stamps
 from holdfast.engine.record import Record, StepRecord
-from holdfast.engine.merged import SharedOutput, recorded
 from holdfast.engine.steps import Layout, StepEnd
 from holdfast.engine.watcher import Failure, Result, Watcher
 from holdfast.executions.injection import source, with_parameters
