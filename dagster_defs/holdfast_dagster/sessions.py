@@ -13,6 +13,7 @@ import msgspec
 
 from holdfast.client import Client
 from holdfast.client.waking import note_scheduler
+from holdfast.engine import identity
 from holdfast.engine.telling import Stood, Told
 from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, HoldfastError, OperatorError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two attempts to take an execution that another process of the same run works on.
 _BETWEEN_CLAIMS = 0.2
+#: Seconds beyond the end of its lease after which a worker on another machine counts as living.
+_MARGIN = 5.0
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +201,7 @@ class RunSessions:
         if names.BY_PERSON in run.tags:
             self._instance.add_run_tags(self._run_id, {names.BY_PERSON: ""})
         label = worker_label(self._run_id)
+        until = client.store.now() + client.config.lease_ttl + _MARGIN
         while True:
             driver = Driver(client.store, client.config, execution.header.id, by_person=by_person, label=label, beside=beside)
             try:
@@ -205,19 +209,23 @@ class RunSessions:
             except OperatorError as error:
                 if error.code != "HF250":
                     raise
-                self._held(client, execution.header, error, label)
+                self._held(client, execution.header, error, label, patient=client.store.now() < until)
                 threading.Event().wait(_BETWEEN_CLAIMS)
             else:
                 return driver
 
-    def _held(self, client: Client, execution: Execution, error: OperatorError, label: str) -> None:
+    def _held(self, client: Client, execution: Execution, error: OperatorError, label: str, *, patient: bool) -> None:
         """Somebody else has the execution: another worker of this run, or a person at a terminal.
 
         Comes back to try again when it is a process of the same run that has this very step: one that lost its parent, or is about to end.
+        Also, while ``patient``, when it is a worker on another machine (a pod): whether that still lives is known when its lease ends.
         """
         owner = client.get(execution.id).owner
         ours = owner is None or owner.startswith(f"{label}@")
-        if ours and self._run_id not in _manners:
+        elsewhere = identity.parse(owner) if owner is not None else None
+        if ours and (
+            self._run_id not in _manners or (patient and elsewhere is not None and elsewhere.host != identity.this_process("").host)
+        ):
             return
         self._lost = True
         if ours:

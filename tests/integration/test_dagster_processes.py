@@ -174,8 +174,8 @@ def test_a_killed_parent_is_replaced_and_each_effect_is_made_once(house: Process
     (left,), _ = house.at("ol"), house.at("or")
     house.worker(id).kill()
     psutil.Process(left).kill()  # one step dies with its parent, the other one lives on without
-    house.home.until(lambda: [r.run_id for r in lost_runs(house.instance)] == [id], "the loss to be seen")
     with Client.open() as client:
+        house.home.until(lambda: [r.run_id for r in lost_runs(house.instance, client)] == [id], "the loss to be seen")
         assert recover_runs(house.instance, client) == [id]
     house.at("ol", 2)
     (house.home.folder / "at-o-go").touch()

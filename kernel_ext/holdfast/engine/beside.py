@@ -22,7 +22,7 @@ from holdfast.engine.execute import (
     tidy_up,
 )
 from holdfast.engine.gate import Gate
-from holdfast.engine.heartbeat import REQUEST_KINDS, Asked, Heartbeat, open_requests
+from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
 from holdfast.engine.plan import StepState
 from holdfast.engine.stage import Options, Stage
@@ -31,6 +31,7 @@ from holdfast.engine.watcher import Failure, Result, Watcher
 from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, OperatorError, StoreError
 from holdfast.executions.find import require_step
+from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
@@ -116,6 +117,7 @@ def _one_step(
             return
         end_orphans(_kernels_of(store, header.id, step))
         beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
+        worker.listen = beat.look
         beat.start()
         try:
             if reins is not None:
@@ -147,7 +149,7 @@ def _leave_word(writer: Writer, step: str, worker: Worker) -> None:
     """Write down what the last process to leave must know and no other entry says: what is waited for, what a person asked for."""
     ending = worker.ending
     for end in ending.waiting:
-        body = {"what": WAITS, "prompt": end.reply.get("prompt"), "due_at": end.reply.get("due_at"), "reason": end.reason}
+        body = {"what": WAITS, "reason": end.reason, **{k: end.reply.get(k) for k in ("prompt", "matters", "due_at")}}
         writer.append(Kind.NOTE, body, step=step)
     asked = ending.asked
     if asked is None and ending.aborted is not None:
@@ -155,8 +157,8 @@ def _leave_word(writer: Writer, step: str, worker: Worker) -> None:
     if asked is None:
         return
     if not asked.stays:
-        writer.append(Kind.NOTE, {"what": WAITS, "prompt": None, "due_at": writer.store.now(), "reason": asked.why}, step=step)
-    elif not any(a.what == asked.what for a in open_requests(writer.store.read(writer.execution, kinds=REQUEST_KINDS))):
+        writer.append(Kind.NOTE, {"what": WAITS, "reason": asked.why, "due_at": writer.store.now()}, step=step)
+    elif not asked.written:
         writer.append(Kind.REQUESTED, {"what": asked.what, "who": asked.who, "why": asked.why})
 
 
@@ -226,8 +228,8 @@ def _last_word(store: Store, config: Config, header: Execution, lease: Lease, wa
             result = msgspec.structs.replace(result, status=Status.SUSPENDED, reason=BETWEEN)
     if result.status.ended:
         stage.finish(result)
-    write(writer, result)
-    tidy_up(writer, config, result)
+    result = write(writer, result)
+    tidy_up(config, result)
     stage.announce.ended(result)
     return result
 

@@ -14,6 +14,7 @@ from holdfast.engine.execute import execute, require
 from holdfast.engine.gate import Gate
 from holdfast.engine.telling import News, Stood, Told
 from holdfast.engine.watcher import Failure, Result
+from holdfast.errors import OperatorError
 from holdfast.executions.evidence import outputs_of
 from holdfast.executions.find import require_step
 from holdfast.executions.history import history
@@ -66,12 +67,14 @@ class Driver:
 
         Raises:
             LookupFailedError: HF603, the execution's notebook has no such step (or it is a teardown, which only people start).
+            OperatorError: HF253, it comes after a step that was not run, and that the scheduler did not let begin.
             Fenced: another worker has taken the execution over.
             HoldfastError: the installation stands in the way.
         """
         news = self._news
         if news.manifest is not None:
             require_step(msgspec.structs.replace(news.manifest, steps=news.steps), name, self.execution)
+            self._require_way(name)
         self._gate.release(name)
         if self._beside is not None:
             self._gate.close()
@@ -84,6 +87,26 @@ class Driver:
                 yield one
         self._raise()
         yield news.stood.get(name) or self._after_the_end(name)
+
+    def _require_way(self, name: str) -> None:
+        """What the step comes after must have been let begin, or be done: else it would wait for ever."""
+        assert self._news.manifest is not None
+        known = self._news.manifest.step(name)
+        if known is None or known.always:
+            return
+        open_ones = [a for a in known.after if a not in self._news.stood and not self._gate.passes(a)]
+        if not open_ones:
+            return
+        done = {s.id for s in history(self._store, require(self._store, self.execution)).steps if s.state != "pending"}
+        missing = [a for a in open_ones if a not in done]
+        if missing:
+            raise OperatorError(
+                "HF253",
+                f"the step comes after {', '.join(missing)}, which this execution has not run",
+                cure="Select these steps, too, or run it again from an execution that has run them.",
+                execution=self.execution,
+                step=name,
+            )
 
     def ask(self, what: str, *, why: str = "", at_once: bool = False, stays: bool = True) -> None:
         """``pause`` or ``cancel``, as a person would; nothing happens when the engine is through."""

@@ -27,6 +27,7 @@ _TAKEN = (
     Kind.CALL_VERDICT,
     Kind.ITEM_COMPLETED,
     Kind.STEP_SKIPPED,
+    Kind.STEP_FAILED,  # tolerated ones: what comes after them does not wait for them
     Kind.STEP_RESET,
 )
 
