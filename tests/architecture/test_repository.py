@@ -193,7 +193,7 @@ USED_UNSEEN = {
 
 
 def test_locks_pin_and_hash_everything(root: Path) -> None:
-    for name in ("run", "test", "bench"):
+    for name in ("run", "image", "test", "bench"):
         entries = re.split(r"\n(?=\S)", (root / "requirements" / f"{name}.txt").read_text().strip())
         assert len(entries) > 80
         for entry in entries:
