@@ -16,11 +16,14 @@ from holdfast.engine.ending import standing, write
 from holdfast.engine.execute import (
     Reins,
     announce_start,
+    execute,
     give_up,
+    hand_on,
     only_batch,
+    pass_on,
     require,
-    tidy_up,
 )
+from holdfast.engine.family import Family
 from holdfast.engine.gate import Gate
 from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
@@ -119,15 +122,18 @@ def _one_step(
         beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
         worker.listen = beat.look
         beat.start()
+        family = Family(store, config, header.id, execute, lease.owner)
         try:
             if reins is not None:
-                reins(worker.ask)
+                reins(lambda asked: pass_on(asked, worker, family))
             stage.begin()
+            family.start()
             worker.run()
             _leave_word(writer, step, worker)
             stage.output.write()
         finally:
             beat.stop()
+            family.finish()
     except HoldfastError as error:
         give_up(writer, error)
         raise
@@ -229,7 +235,7 @@ def _last_word(store: Store, config: Config, header: Execution, lease: Lease, wa
     if result.status.ended:
         stage.finish(result)
     result = write(writer, result)
-    tidy_up(config, result)
+    hand_on(writer, config, result)
     stage.announce.ended(result)
     return result
 

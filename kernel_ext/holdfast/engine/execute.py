@@ -141,6 +141,7 @@ def _work(
 
 
 def pass_on(asked: Asked, worker: Worker, family: Family) -> None:
+    """A person's wish, to the steps that run and to the children."""
     worker.ask(asked)
     family.ask(asked)
 
