@@ -54,6 +54,10 @@ def test_every_command(tmp_path: Path) -> None:
     assert not sent["new"]
     (would,) = sandbox.holdfast("rules", "test", tmp_path / "alert.json", "--source", "alertmanager", "--json").json
     assert would["parameters"] == {"instance": "db-1:9100"}
+    assert sandbox.holdfast("worker", "--once").status == 0
+    (execution,) = sandbox.holdfast("list", "--json").json
+    assert (execution["status"], execution["parameters"]) == ("succeeded", {"instance": "db-1:9100"})
+    assert execution["id"] in sandbox.holdfast("events", "show", "1").out
 
 
 def test_a_bad_rule_fails_the_check(tmp_path: Path) -> None:

@@ -17,11 +17,14 @@ from holdfast.cli.desk import Desk, bad_input, command
 @click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="How many executions at a time.")
 @command
 def worker(desk: Desk, once: bool, concurrency: int) -> None:
-    """Continue executions whose answer, timer, signal or child is there, start queued ones, and recover those whose worker is gone.
+    """Continue executions whose answer, timer, signal or child is there, start queued ones and those that rules want for events, recover
+    those whose worker is gone, and tell sinks what happens.
 
     Any number of workers may run. SIGTERM and Ctrl-C let go of what runs, for the next worker to take over.
     """
+    from holdfast.client.tending import Tender
     from holdfast.engine.service import Service
+    from holdfast.errors import HoldfastError, StoreError
 
     lock = threading.Lock()
 
@@ -36,12 +39,26 @@ def worker(desk: Desk, once: bool, concurrency: int) -> None:
         with lock:
             desk.note(text)
 
-    service = Service(desk.store(create=True), desk.config, concurrency=concurrency, tell=tell)
+    store = desk.store(create=True)
+    tender = Tender(desk.client())
+
+    def beside(patience: float = 0.05) -> None:
+        try:
+            tender.look(patience=patience)
+        except StoreError:
+            raise
+        except HoldfastError as error:
+            with lock:
+                desk.note(f"events: {error}")
+
+    service = Service(store, desk.config, concurrency=concurrency, tell=tell, beside=beside)
     for number in (signals.SIGTERM, signals.SIGINT, signals.SIGHUP):
         signals.signal(number, lambda number, frame: service.stop(f"the worker was told to end ({signals.Signals(number).name})"))
     if not once:
         desk.note(f"working on {desk.config.journal_for_people}, {concurrency} at a time")
     service.run(once=once)
+    if once:
+        beside(30.0)
 
 
 @click.command()

@@ -34,12 +34,20 @@ class Service:
         store, config: the installation.
         concurrency: how many executions at a time.
         tell: hears of every execution that is begun, left or refused: (id, what, details).
+        beside: what else is done at every look, before it: quick, and only ``StoreError`` may come out of it.
     """
 
     def __init__(
-        self, store: Store, config: Config, *, concurrency: int = 4, tell: Callable[[str, str, Any], None] = lambda *_: None
+        self,
+        store: Store,
+        config: Config,
+        *,
+        concurrency: int = 4,
+        tell: Callable[[str, str, Any], None] = lambda *_: None,
+        beside: Callable[[], object] = lambda: None,
     ) -> None:
         self._store, self._config, self._concurrency, self._tell = store, config, concurrency, tell
+        self._beside = beside
         self._owner = this_process("worker").text
         self._running: dict[str, threading.Thread] = {}
         self._asks: dict[str, Callable[[Asked], Any]] = {}
@@ -86,6 +94,7 @@ class Service:
     # ---- finding
 
     def _look(self) -> bool:
+        self._beside()
         now = clock.monotonic()
         with self._lock:
             free = self._concurrency - len(self._running)

@@ -178,16 +178,6 @@ def drop(store: Store, seqs: list[int], why: str) -> None:
     store.streams.add(DECISIONS, [LineDraft(kind=_DONE, once=f"release\n{seq}", body={"why": why}) for seq in seqs])
 
 
-def done(store: Store, line: Line) -> bool:
-    """Whether a decision that cannot be looked up elsewhere (a signal) was carried out."""
-    return store.streams.line_once(DECISIONS, f"done\n{line.seq}") is not None
-
-
-def mark_done(store: Store, line: Line) -> None:
-    """Note that a decision was carried out."""
-    store.streams.add(DECISIONS, [LineDraft(kind=_DONE, once=f"done\n{line.seq}", body={"decision": line.seq})])
-
-
 def failure(store: Store, line: Line) -> Line | None:
     """The line that says why a decision could not be carried out."""
     return store.streams.line_once(DECISIONS, f"failed\n{line.seq}")

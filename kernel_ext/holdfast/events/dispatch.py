@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from holdfast.errors import HoldfastError, OperatorError, StoreError
+from holdfast.errors import HoldfastError, StoreError
 from holdfast.events import decisions
 from holdfast.events.inbox import list_events
 from holdfast.events.rules import Rules
@@ -44,6 +44,9 @@ class Starter(Protocol):
 
     def cancel(self, id: str, *, why: str = "") -> Execution:
         """End an execution."""
+
+    def signal(self, id: str, name: str, value: Any = None, *, key: str | None = None, via: str = "") -> Any:
+        """Send an execution a signal, once per key."""
 
 
 class Dispatched(msgspec.Struct, kw_only=True):
@@ -155,14 +158,9 @@ def _cancel(client: Starter, executions: list[str], why: str) -> None:
 
 
 def _signal(client: Starter, line: Line) -> None:
-    if decisions.done(client.store, line):
-        return
-    send: Any = getattr(client, "signal", None)
-    if send is None:
-        raise OperatorError("HF282", "this client sends no signals", cure='Use resolved = "cancel" or "ignore".', rule=line.data["rule"])
     for execution in line.data["executions"]:
         header = client.store.header(execution)
         if header is not None and not header.status.ended:
-            send(execution, line.data["name"], line.data["value"])
+            key = f"decision {line.seq}"
+            client.signal(execution, line.data["name"], line.data["value"], key=key, via=f"rule {line.data['rule']}")
     decisions.drop(client.store, line.data["drops"], "it is over")
-    decisions.mark_done(client.store, line)

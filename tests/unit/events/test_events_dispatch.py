@@ -206,6 +206,19 @@ def test_resolved_cancels_what_runs_and_drops_what_waits(client: Client, pack: P
     ]
 
 
+def test_resolved_signals_what_runs_once(client: Client, pack: Path) -> None:
+    found = rules(pack, 'resolved = { then = "signal", event = "over", name = "all-clear" }')
+    send(client, ("a", 1))
+    (id,) = dispatch_due(client, found).started
+    send(client, ("b", 1), type="over")
+    dispatch_due(client, found)
+    client.store.streams.move(client.store.streams.cursor("decisions"), 0)  # as if the dispatcher had died before it noted how far it was
+    dispatch_due(client, found)
+    (entry,) = [e for e in client.entries(id) if e.kind == Kind.SIGNAL_RECEIVED]
+    assert entry.key == "all-clear"
+    assert client.get(id).status == "queued"
+
+
 def test_resolved_comes_in_the_same_look_as_what_it_ends(client: Client, pack: Path) -> None:
     send(client, ("a", 1))
     send(client, ("b", 1), type="over")
