@@ -71,6 +71,50 @@ def test_signals_are_taken_once_each_and_in_order(tmp_path: Path, fault: str) ->
     store.close()
 
 
+def family(folder: Path, journal: str | None = None) -> Sandbox:
+    sandbox = Sandbox(folder, journal, {"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_STATE_DIR": str(folder / ".holdfast")})
+    sandbox.notebook("child", [("step:work", "!echo child >> far\nfrom holdfast import publish\npublish(x=7)")])
+    source = "!echo before >> far\nfrom holdfast import run_runbook\nc = run_runbook('child')\nassert c['x'] == 7\n!echo after >> far"
+    sandbox.notebook("parent", [("step:go", source)])
+    return sandbox
+
+
+@pytest.mark.parametrize("fault", ["child.before_start", "child.after_start", "child.before_end", "child.after_end"])
+def test_a_child_is_started_once_and_its_end_is_never_missed(tmp_path: Path, fault: str) -> None:
+    carried_through(family(tmp_path), fault)
+
+
+@pytest.mark.parametrize("fault", ["child.after_start", "child.before_end"])
+def test_so_on_postgres(tmp_path: Path, postgres_url: str, fault: str) -> None:
+    carried_through(family(tmp_path, postgres_url), fault)
+
+
+def carried_through(sandbox: Sandbox, fault: str) -> None:
+    """Parent, worker and child are killed at ``fault``, wherever that is; further workers carry everything through."""
+    in_kernel = fault in ("child.before_start", "child.after_start")
+    armed = f"{fault}={'kill-both-once' if in_kernel else 'kill-once'}"
+    sandbox.holdfast("run", sandbox.folder / "parent.ipynb", "--id", "p", faults=armed)
+    workers = [sandbox.start("worker", faults=armed, stdout=None, stderr=None)]
+
+    def over() -> bool:
+        if workers[-1].poll() is not None:  # the fault struck there, unless it did in `run`, whose process may have worked on the child
+            workers.append(sandbox.start("worker", stdout=None, stderr=None))
+        return sandbox.status("p") in ("succeeded", "failed")
+
+    try:
+        sandbox.until(over, "the end of the parent", 120)
+    finally:
+        if workers[-1].poll() is None:
+            workers[-1].terminate()
+            assert workers[-1].wait(60) == 0
+    assert len(sandbox.struck()) == 1, sandbox.struck()
+    assert sandbox.status("p") == "succeeded"
+    assert (sandbox.folder / "far").read_text().split() == ["before", "child", "after"]
+    runbooks = [e["runbook"] for e in sandbox.holdfast("list", "--json").json]
+    assert sorted(runbooks) == ["child", "parent"]
+    sandbox.assert_laws("p")
+
+
 def test_two_workers_beside_each_other_do_nothing_twice(tmp_path: Path) -> None:
     sandbox = Sandbox(tmp_path, environment={"HOLDFAST_HOLD_FOR": "0"})
     source = "!echo before-$n >> far\nfrom holdfast import wait\nwait(0.3)\n!echo after-$n >> far"

@@ -27,13 +27,15 @@ def headers_query(
     """``Store.headers`` as a query and its arguments; ``mark`` stands where a value goes."""
     where: list[str] = []
     arguments: list[Any] = []
+    # What is due is little among much that is suspended: SQLite, which keeps no statistics, is kept from the other indexes.
+    plain = "+" if due_before is not None and mark == "?" else ""
     for name, value in equal.items():
         if value is not None:
             where.append(f"{name} = {mark}")
             arguments.append(clean(value))
     if statuses is not None:
         wanted = [str(s) for s in statuses]
-        where.append(f"status IN ({', '.join([mark] * len(wanted))})" if wanted else "1 = 0")
+        where.append(f"{plain}status IN ({', '.join([mark] * len(wanted))})" if wanted else "1 = 0")
         arguments += wanted
     if due_before is not None:
         where.append(f"due_at <= {mark}")
@@ -48,7 +50,7 @@ def headers_query(
     query = f"SELECT {columns} FROM {schema}execution"
     if where:
         query += " WHERE " + " AND ".join(where)
-    query += f" ORDER BY id {'DESC' if newest_first else 'ASC'}"
+    query += f" ORDER BY {plain}id {'DESC' if newest_first else 'ASC'}"
     if limit is not None:
         query += f" LIMIT {mark}"
         arguments.append(limit)

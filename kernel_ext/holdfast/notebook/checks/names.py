@@ -17,7 +17,7 @@ _ALWAYS = frozenset(dir(builtins)) | {
     "__name__", "__doc__", "__file__", "__builtins__", "__builtin__", "__session__", "__class__", "__vsc_ipynb_file__", "pm",
 }  # fmt: skip
 #: Holdfast's own verbs: what is missing is their import.
-_HOLDFAST = frozenset({"confirm", "ask", "form", "approve", "wait", "now", "signal", "call", "for_each", "secret", "idempotency_key"})
+_HOLDFAST = frozenset("confirm ask form approve wait wait_for now signal run_runbook publish call for_each secret idempotency_key".split())
 
 
 class NamesCheck:
