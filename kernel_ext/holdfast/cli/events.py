@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from holdfast.cli.desk import Desk, bad_input, command
+from holdfast.cli.desk import Desk, bad_input, command, escape
 from holdfast.cli.rules import read_events
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
-from holdfast.cli.desk import Desk, bad_input, command
+from holdfast.cli.desk import Desk, bad_input, command, escape
 
 if TYPE_CHECKING:
     from holdfast.events.rules import Rules
