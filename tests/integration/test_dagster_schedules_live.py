@@ -50,8 +50,8 @@ def test_overlap_of_runs_that_wait(home: DagsterHome) -> None:
         cells = works if overlap == "queue" else waits
         home.runbook(f"on_{overlap}", cells, schedule={"cron": "* * * * *", "timezone": "Europe/Berlin", "overlap": overlap})
     home.runbook("off", waits, schedule={"cron": "* * * * *", "enabled": False})
-    home.dagster("daemon")
     with dg.DagsterInstance.from_config(str(home.home)) as instance, Client.open() as client:
+        home.dagster("daemon")  # after the instance has made its tables
 
         def of(name: str) -> list[Any]:
             return list(reversed(instance.get_runs(filters=dg.RunsFilter(job_name=name))))
