@@ -55,7 +55,9 @@ def test_there_is_a_recording_of_the_first_release() -> None:
 def test_it_reads_as_it_did(recorded: tuple[str, Path, Any]) -> None:
     url, key_file, expected = recorded
     store = open_store(url, key_file=key_file, create=False)
-    assert RECORD.look(store) == expected
+    found = RECORD.look(store)
+    for kind, things in expected.items():  # a later release may say more of each thing
+        assert [{k: one[k] for k in known} for one, known in zip(found[kind], things, strict=True)] == things
     store.close()
 
 
