@@ -6,7 +6,7 @@ PYTHON  ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
              $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 PY      := $(VENV)/bin/python
 PYTEST  ?= $(PY) -m pytest
-# Further arguments for pytest: make test ARGS='-k journal'
+# Further arguments for pytest (make test ARGS='-k journal') or for the command that runs (make up ARGS='--lab-port 8889')
 ARGS    ?=
 SOURCES := kernel_ext dagster_defs tests docs benchmarks binder runbooks
 PRESENT  = $(wildcard $(SOURCES))
@@ -74,7 +74,7 @@ run: $(VENV)/.run ## see it work: a local AWS, a runbook, a kill, a resume, and 
 	$(PY) runbooks/aws/demo.py
 
 up: $(VENV)/.test ## JupyterLab with the Holdfast kernel, and Dagster, on loopback until Ctrl-C
-	$(PY) binder/up.py
+	$(PY) -m holdfast up $(ARGS)
 
 bench: $(VENV)/.bench ## one table: Holdfast beside its references
 	$(PY) -m benchmarks $(ARGS)

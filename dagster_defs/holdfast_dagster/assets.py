@@ -36,8 +36,8 @@ def build_assets(runbook: Runbook) -> dg.AssetsDefinition:
 
 
 def notebook_key(runbook: Runbook) -> dg.AssetKey:
-    """The key of the asset that is the executed notebook."""
-    return dg.AssetKey([runbook.name, CLOSING])
+    """The key of the asset that is the executed notebook. Graphs show its last part only, so that is the runbook's name."""
+    return dg.AssetKey([CLOSING, runbook.name])
 
 
 def group(runbook: Runbook) -> str:

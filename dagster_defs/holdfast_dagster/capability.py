@@ -5,6 +5,9 @@ from __future__ import annotations
 import dagster as dg
 import msgspec
 
+from holdfast.config import Config
+from holdfast.errors import OperatorError
+from holdfast_dagster.instance import open_instance
 from holdfast_dagster.internals import why_not_native
 
 
@@ -28,7 +31,7 @@ def capability(instance: dg.DagsterInstance) -> Capability:
 def probe() -> Capability:
     """For ``holdfast doctor``: the capability of the instance that ``DAGSTER_HOME`` names."""
     try:
-        with dg.DagsterInstance.get() as instance:
+        with open_instance(Config.load()) as instance:
             return capability(instance)
-    except Exception as error:
-        return Capability(mode="none", reason=f"no Dagster instance: {str(error).splitlines()[0]}", cure="Set DAGSTER_HOME.")
+    except OperatorError as error:
+        return Capability(mode="none", reason=error.what, cure=error.cure or "")

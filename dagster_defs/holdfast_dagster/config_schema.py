@@ -8,8 +8,10 @@ from typing import Any
 import dagster as dg
 import msgspec
 
+from holdfast.errors import AuthorError
 from holdfast.model.manifest import Parameter
 from holdfast.notebook.parameters import validate
+from holdfast_dagster.internals import refusal
 from holdfast_dagster.runbook import Runbook
 
 _SCALARS: dict[str, Any] = {
@@ -34,7 +36,7 @@ def run_config_mapping(runbook: Runbook) -> dg.ConfigMapping | None:
         return None
 
     def check(config: Any) -> dict[str, Any]:
-        given = check_parameters(runbook, config)
+        given = _accepted(runbook, config)
         return _on_graph(runbook, given) if runbook.assets and given else {}
 
     return dg.ConfigMapping(config_fn=check, config_schema=fields(runbook))
@@ -63,7 +65,7 @@ def graph_config_mapping(runbook: Runbook) -> dg.ConfigMapping | None:
         return None
 
     def check(config: Any) -> dict[str, Any]:
-        check_parameters(runbook, config)
+        _accepted(runbook, config)
         return {}
 
     return dg.ConfigMapping(config_fn=check, config_schema=fields(runbook))
@@ -86,6 +88,14 @@ def check_parameters(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, An
         others = tuple(p for p in manifest.parameters if p.name != partitions.parameter)
         manifest = msgspec.structs.replace(manifest, parameters=others)
     return validate(manifest, given)
+
+
+def _accepted(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`check_parameters` where Dagster asks: what is refused is shown as one text, not as a stack trace."""
+    try:
+        return check_parameters(runbook, given)
+    except AuthorError as error:
+        raise refusal(error) from None
 
 
 def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition: str | None = None) -> dict[str, Any]:
@@ -127,8 +137,10 @@ def _description(parameter: Parameter) -> str:
     """What the author wrote, and the limits that Dagster's types cannot show."""
     schema = parameter.schema
     limits = [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
+    choices = [str(v) for v in schema.get("enum") or [] if v is not None]
     computed = str(schema.get("$comment", ""))
-    return " · ".join(t for t in (parameter.description, ", ".join(limits), computed) if t)
+    said = (parameter.description, f"one of: {', '.join(choices)}" if choices else "", ", ".join(limits), computed)
+    return " · ".join(t for t in said if t)
 
 
 _LIMITS = {

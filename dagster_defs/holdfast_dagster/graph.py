@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from holdfast.model.manifest import Step
+from holdfast.notebook.labels import labels
 from holdfast_dagster import names
 from holdfast_dagster.config_schema import given_parameters, graph_config_mapping
 from holdfast_dagster.processes import DEATHS
@@ -60,7 +61,10 @@ def describe(runbook: Runbook) -> str:
     manifest, card = runbook.manifest, runbook.card
     never = [card.never] if isinstance(card.never, str) else card.never or []
     facts = [("Severity", card.severity), ("Impact", card.impact), ("Owner", card.owner), ("Escalation", card.escalation)]
-    facts += [("Do not", "; ".join(never) or None), ("Takes about", f"{card.minutes:g} minutes" if card.minutes else None)]
+    facts += [
+        ("Do not", "; ".join(never) or None),
+        ("Takes about", f"{card.minutes:g} minute{'' if card.minutes == 1 else 's'}" if card.minutes else None),
+    ]
     told = "\n".join(f"- **{name}:** {fact}" for name, fact in facts if fact)
     undo = [s.name for s in manifest.steps if s.teardown_of is not None]
     offered = f"Offered to people after a failure, never run by itself: {', '.join(undo)}." if undo else ""
@@ -248,10 +252,16 @@ def _partition(context: Any) -> str | None:
 
 
 def _describe_step(step: Step) -> str:
-    """What stands above the step in the notebook, then its code."""
+    """One plain line, which the graph shows in the step's box; then what stands above the step in the notebook, and its code."""
     code = "\n\n".join(c.source.strip() for c in step.cells)
     fence = "````" if "```" in code else "```"
-    return "\n\n".join(t for t in (step.description or (step.label or ""), f"{fence}python\n{code}\n{fence}") if t)
+    first, _, rest = (step.description or "").strip().partition("\n")
+    heading = first.lstrip("#").strip()
+    parts = [label for cell in step.cells for label in labels(cell.source)]
+    if not heading:
+        heading, parts = (parts[0], parts[1:]) if parts else (step.label or "", [])
+    told = "In it: " + " → ".join(parts) if parts else ""
+    return "\n\n".join(t for t in (heading, rest.strip(), told, f"{fence}python\n{code}\n{fence}") if t)
 
 
 def _op_tags(runbook: Runbook, step: Step) -> dict[str, str]:

@@ -8,18 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from holdfast_dagster.definitions import build_definitions
-
-
-def nearest(start: Path) -> Path:
-    """The folder ``runbooks`` in ``start``, else that of the project ``start`` lies in, else ``start``."""
-    for folder in (start, *start.parents):
-        in_project = (folder / "pyproject.toml").exists() or (folder / ".git").exists()
-        if (folder / "runbooks").is_dir() and (in_project or folder == start):
-            return folder / "runbooks"
-        if in_project:
-            break
-    return start
-
+from holdfast_dagster.runbook import nearest
 
 #: What Dagster loads.
 defs = build_definitions(nearest(Path.cwd()))

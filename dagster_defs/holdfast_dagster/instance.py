@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping
 from pathlib import Path
+
+import dagster as dg
+
+from holdfast.config import Config
+from holdfast.errors import OperatorError
+
+_TRIES = 6
 
 #: ``dagster.yaml``. Its owner may change it; it is written only where there is none.
 SETTINGS = """\
@@ -39,6 +48,7 @@ run_retries: # retries are Holdfast's own: they continue the same execution
 sensors: {use_threads: true, num_workers: 4}
 schedules: {use_threads: true, num_workers: 4}
 telemetry: {enabled: false}
+nux: {enabled: false} # no invitation to a newsletter before the first look
 """
 
 
@@ -51,6 +61,53 @@ def is_warm(home: Path) -> bool:
         return settings["run_launcher"]["config"]["warm"] is True
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return False
+
+
+def home_for(config: Config, environment: Mapping[str, str]) -> Path:
+    """The ``DAGSTER_HOME`` that goes with these settings: the one the environment names, else ``dagster`` in the state folder."""
+    named = environment.get("DAGSTER_HOME", "").strip()
+    return Path(named).expanduser().absolute() if named else config.state_dir / "dagster"
+
+
+def open_instance(config: Config) -> dg.DagsterInstance:
+    """The instance that ``DAGSTER_HOME`` names, else the one that ``holdfast up`` has made in the state folder.
+
+    Raises:
+        OperatorError: HF215, there is none, or it cannot be opened.
+    """
+    environment = config.process_environment()
+    home = home_for(config, environment)
+    named = bool(environment.get("DAGSTER_HOME", "").strip())
+    if not named and not (home / "dagster.yaml").exists():
+        what = f"DAGSTER_HOME is not set, and `holdfast up` has made no instance in {config.state_dir}"
+        cure = "Start `holdfast up` there (or `make up`), or set DAGSTER_HOME to the folder of yours."
+        raise OperatorError("HF215", what, cure=cure)
+    for left in reversed(range(_TRIES)):
+        try:
+            return dg.DagsterInstance.from_config(str(home))
+        except Exception as error:
+            # several processes may be just about to make its tables
+            if not left or not any(word in str(error) for word in ("already exists", "locked", "no such table")):
+                what = f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}"
+                cure = "Correct its dagster.yaml." if home.is_dir() else "Set DAGSTER_HOME to its folder."
+                raise OperatorError("HF215", what, cure=cure, folder=str(home)) from error
+            threading.Event().wait(0.5)
+    raise AssertionError("unreachable")
+
+
+def remember_folder(home: Path, runbooks: Path) -> None:
+    """Write down which folder's runbooks the instance shows, so that what is launched from outside is shown under the same names."""
+    place = home / "holdfast" / "runbooks"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(str(runbooks), encoding="utf-8")
+
+
+def shown_folder(home: Path) -> Path | None:
+    """What :func:`remember_folder` wrote."""
+    try:
+        return Path((home / "holdfast" / "runbooks").read_text(encoding="utf-8"))
+    except OSError:
+        return None
 
 
 def set_up(home: Path) -> bool:

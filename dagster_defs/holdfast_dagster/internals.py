@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.step_launcher import StepLauncher
+from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext, StepExecutionContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
@@ -34,6 +35,8 @@ from holdfast.engine.identity import this_process
 from holdfast_dagster import names, sessions
 from holdfast_dagster.suspension import Superseded, Suspended
 
+_INTERRUPTED = "Execution was interrupted unexpectedly. No user initiated termination request was found, not treating as failure"
+
 
 def why_not_native(instance: dg.DagsterInstance) -> str | None:
     """Why runs of this instance cannot be suspended; None when they can."""
@@ -52,6 +55,12 @@ def mark_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
     """SUSPENDED -> STARTED in the event log."""
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_RESUMED.value, job_name=run.job_name, message=message)
     instance.report_dagster_event(event, run_id=run.run_id)
+
+
+def refusal(error: Exception) -> Exception:
+    """``error`` so that Dagster's pages show its text alone: no stack trace of ours or theirs."""
+    told = SerializableErrorInfo(f"{error}\n", [], None)
+    return DagsterUserCodeProcessError(str(error), user_code_process_error_infos=[told])  # type: ignore[no-untyped-call]
 
 
 def start_worker_again(instance: dg.DagsterInstance, run: dg.DagsterRun, workspace: Any = None) -> None:
@@ -250,6 +259,8 @@ class _Walk:
         # from here on this process does nothing for the run, however long it takes to end: a new worker need not wait for that
         self._instance.add_run_tags(self._run_id, {names.WORKER: ""})
         yield DagsterEvent.job_suspended(self._plan_context, reasons)
+        # Dagster would say "Execution was interrupted unexpectedly" now, to whoever wonders why the run stands still
+        self._plan_context.log.addFilter(lambda record: not record.getMessage().startswith(_INTERRUPTED))
         active.mark_interrupted()
 
     def _cancel(self) -> None:

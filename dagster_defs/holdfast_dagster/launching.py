@@ -7,7 +7,6 @@ the job of that name in the code location ``holdfast_dagster.here``.
 from __future__ import annotations
 
 import sys
-import threading
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,12 +28,11 @@ from holdfast_dagster.capability import Capability, probe
 from holdfast_dagster.choosing import run_of
 from holdfast_dagster.config_schema import run_config
 from holdfast_dagster.definitions import build_definitions
+from holdfast_dagster.instance import open_instance, shown_folder
 from holdfast_dagster.internals import mark_resumed, start_worker_again
-from holdfast_dagster.runbook import Runbook, load_all
+from holdfast_dagster.names import LOCATION
+from holdfast_dagster.runbook import Runbook, load_all, nearest
 
-#: The code location that `make up` and `holdfast up` serve.
-LOCATION = "holdfast_dagster.here"
-_TRIES = 6
 _RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
 
 
@@ -47,9 +45,17 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
     new: bool = True
 
 
-def repository_for(path: str) -> Any:
+def repository_for(path: str, prefix: str = "") -> Any:
     """The definitions of one notebook, for the worker of a run."""
-    return build_definitions(Path(path), sensors=False).get_repository_def()
+    return build_definitions(Path(path), prefix=prefix, sensors=False).get_repository_def()
+
+
+def _prefix(path: Path, instance: dg.DagsterInstance) -> str:
+    """What stands before the notebook's name where its folder is shown as a whole: the folders between."""
+    shown = shown_folder(Path(instance.root_directory)) if instance.is_persistent else None
+    folder = shown if shown is not None and path.is_relative_to(shown) else nearest(path.parent)
+    between = path.parent.relative_to(folder).parts if path.is_relative_to(folder) else ()
+    return "".join(f"{part}__" for part in between)
 
 
 def launch(
@@ -82,7 +88,7 @@ def launch(
     path = Path(notebook).absolute()
     if not path.is_file():
         raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
-    (runbooks, broken) = load_all(path, "")
+    (runbooks, broken) = load_all(path, _prefix(path, instance))
     if broken:
         raise broken[0].error
     execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
@@ -98,7 +104,7 @@ def launch_existing(instance: dg.DagsterInstance, execution: Execution, *, tags:
     path = Path(execution.path or "")
     if not path.is_file():
         raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
-    (runbooks, broken) = load_all(path, "")
+    (runbooks, broken) = load_all(path, _prefix(path, instance))
     if broken:
         raise broken[0].error
     return _submitted(instance, execution, runbooks[0], tags or {})
@@ -111,7 +117,7 @@ def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runb
     if there is None:
         given = {names.CONTINUES: execution.id, **tags}
         try:
-            there = _created(instance, runbook.path, runbook.name, run_id, run_config(runbook, execution.parameters), given)
+            there = _created(instance, runbook.path, _prefix(runbook.path, instance), runbook.name, run_id, run_config(runbook, execution.parameters), given)
         except DagsterRunAlreadyExists:  # the same key, at the same time
             new = False
     if new or (there is not None and there.status == dg.DagsterRunStatus.NOT_STARTED):  # whoever made it died before it was submitted
@@ -122,9 +128,9 @@ def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runb
 
 
 def _created(
-    instance: dg.DagsterInstance, path: Path, job_name: str, run_id: str, config: Mapping[str, Any], tags: Mapping[str, str]
+    instance: dg.DagsterInstance, path: Path, prefix: str, job_name: str, run_id: str, config: Mapping[str, Any], tags: Mapping[str, str]
 ) -> dg.DagsterRun:
-    pointer = CustomPointer(ModuleCodePointer(__name__, repository_for.__name__, None), [str(path)], [])
+    pointer = CustomPointer(ModuleCodePointer(__name__, repository_for.__name__, None), [str(path), prefix], [])
     job = ReconstructableRepository(pointer, executable_path=sys.executable).get_reconstructable_job(job_name)
     served = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION, working_directory=str(Path.cwd()))
     location = ManagedGrpcPythonEnvCodeLocationOrigin(served, LOCATION)
@@ -209,23 +215,6 @@ class Control:
         return run.run_id
 
 
-def _opened() -> dg.DagsterInstance:
-    """The instance, also when several processes are just about to make its tables.
-
-    Raises:
-        OperatorError: HF215.
-    """
-    for left in reversed(range(_TRIES)):
-        try:
-            return dg.DagsterInstance.get()
-        except Exception as error:
-            if not left or not any(word in str(error) for word in ("already exists", "locked", "no such table")):
-                cure = "Set DAGSTER_HOME to its folder."
-                raise OperatorError("HF215", f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}", cure=cure) from error
-            threading.Event().wait(0.5)
-    raise AssertionError("unreachable")
-
-
 class Launcher:
     """What the entry point ``holdfast.launchers`` announces: found by ``holdfast launch`` and ``holdfast doctor``."""
 
@@ -238,7 +227,7 @@ class Launcher:
         Raises:
             OperatorError: HF215, there is no instance.
         """
-        with _opened() as instance:
+        with open_instance(client.config) as instance:
             return launch(notebook, parameters, key=key, tags=tags, instance=instance, client=client)
 
     @staticmethod

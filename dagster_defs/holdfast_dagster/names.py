@@ -35,6 +35,9 @@ ALWAYS: Final = "holdfast/always"
 #: On ops: where the runbook's file is.
 NOTEBOOK: Final = "holdfast/notebook"
 
+#: The code location that ``holdfast up`` serves.
+LOCATION: Final = "holdfast_dagster.here"
+
 # -- what is launched by what
 
 #: Name of the sensor that continues suspended executions when they are due.

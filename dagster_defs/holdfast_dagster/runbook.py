@@ -132,6 +132,17 @@ def named(path: Path, prefix: str = "") -> Iterator[tuple[Path, str]]:
         yield place, dagster_name(prefix + "__".join(place.relative_to(path).with_suffix("").parts))
 
 
+def nearest(start: Path) -> Path:
+    """The folder ``runbooks`` in ``start``, else that of the project ``start`` lies in, else ``start``."""
+    for folder in (start, *start.parents):
+        in_project = (folder / "pyproject.toml").exists() or (folder / ".git").exists()
+        if (folder / "runbooks").is_dir() and (in_project or folder == start):
+            return folder / "runbooks"
+        if in_project:
+            break
+    return start
+
+
 def dagster_name(text: str) -> str:
     """``text`` as a name that Dagster takes: ASCII letters, digits and underscores.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -75,9 +75,26 @@ def _schedule(runbook: Runbook, job: Any, schedule: Schedule, name: str) -> dg.S
         cron_schedule=schedule.cron,
         execution_timezone=schedule.timezone,
         execution_fn=tick,
-        description=f"overlap: {schedule.overlap}" + (f", parameters: {parameters}" if parameters else ""),
+        description=_described(runbook, schedule, parameters),
         default_status=dg.DefaultScheduleStatus.RUNNING if schedule.enabled else dg.DefaultScheduleStatus.STOPPED,
         metadata={names.RUNBOOK: runbook.name},
+    )
+
+
+_OVERLAPS = {
+    "skip": "the tick is left out",
+    "queue": "the next one waits in the queue",
+    "replace": "it is cancelled",
+    "allow": "both go on",
+}
+
+
+def _described(runbook: Runbook, schedule: Schedule, parameters: Mapping[str, Any]) -> str:
+    """For people who look at the schedule's page."""
+    given = ", ".join(f"{name} = {value!r}" for name, value in parameters.items())
+    return (
+        f"Executes “{runbook.manifest.title}” with {given or 'its default parameters'}. "
+        f"While one that it started has not ended, {_OVERLAPS[schedule.overlap]} (overlap: {schedule.overlap})."
     )
 
 

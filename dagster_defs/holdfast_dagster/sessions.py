@@ -165,8 +165,12 @@ class RunSessions:
         prompts = [p for p in client.prompts(execution=driver.execution) if p.step in (stood.step, None)]
         if prompts:
             first = prompts[0]
-            return f"step {stood.step} asks: {first.text} (holdfast answer {first.id} {'|'.join(first.verdicts)})"
-        return f"step {stood.step} waits" + (f": {stood.reason}" if stood.reason else "")
+            more = f" ({len(prompts) - 1} more: holdfast prompts)" if len(prompts) > 1 else ""
+            return (
+                f"Step {stood.step} waits for a person, and holds no process meanwhile: {first.text}\n"
+                f"Answer it, and the run goes on by itself:\n    holdfast answer {first.id} {'|'.join(first.verdicts)}{more}"
+            )
+        return f"Step {stood.step} waits, and holds no process meanwhile" + (f": {stood.reason}" if stood.reason else "")
 
     # ---- executions
 
@@ -289,6 +293,8 @@ def _notebook(client: Client, execution: str) -> str | None:
 
 def _log(context: Any, step: str, told: Told) -> None:
     """One thing that happened, as a line of the event log; what was printed goes to the run's own output, too."""
+    if told.what == "output" and showing.is_notice(told.output):
+        return  # for people before a notebook: here the executor says why the run waits
     if told.what == "output":
         text = showing.text_of(told.output)
         if told.output.get("output_type") == "stream":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable, Mapping
 from html.parser import HTMLParser
@@ -11,9 +12,16 @@ import dagster as dg
 
 #: The longest text that goes into one event, characters; the output notebook has the rest.
 _LONGEST = 10_000
+#: The longest line that is shown at once; longer and more lines are shown on a click.
+_SHORT = 200
+#: In which order metadata is shown.
+_ORDER = ("dagster/row_count", "table", "plot", "markdown", "result", "stdout", "error")
 #: Rows of a table that are shown.
 _ROWS = 50
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_REPR = re.compile(r"<IPython\.core\.display\.\w+ object>")
+_ROW = re.compile(r"\s*\|.*\|\s*")
+_RULE = re.compile(r"\s*\|(\s*:?-+:?\s*\|)+\s*")
 _SHAPE = re.compile(r"(\d+) rows? . (\d+) columns?")
 
 
@@ -24,7 +32,16 @@ def text_of(output: Mapping[str, Any]) -> str:
         return _plain(output.get("text"))
     if kind == "error":
         return _plain("\n".join(output.get("traceback") or ()) or f"{output.get('ename')}: {output.get('evalue')}")
-    return _plain((output.get("data") or {}).get("text/plain"))
+    data = output.get("data") or {}
+    plain = _plain(data.get("text/plain"))
+    if _REPR.fullmatch(plain.strip()):  # `display(Markdown(...))`: its text says what it is, not what it shows
+        return _plain(data.get("text/markdown")) or ("(a picture)" if any(kind.startswith("image/") for kind in data) else "")
+    return plain
+
+
+def is_notice(output: Mapping[str, Any]) -> bool:
+    """Whether Holdfast's kernel said it to whoever sits before the notebook: beside what the cells themselves show."""
+    return 'class="holdfast-notice"' in _joined((output.get("data") or {}).get("text/html"))
 
 
 def result_text(outputs: Iterable[Mapping[str, Any]]) -> str | None:
@@ -34,32 +51,42 @@ def result_text(outputs: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def metadata_of(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Metadata values of a step's outputs.
+    """Metadata values of a step's outputs, the most telling first.
 
-    ``stdout`` (what was printed), ``result`` (the last expression), ``markdown``, ``table`` (the last table, as Markdown) with
-    ``dagster/row_count``, ``plot`` (the last picture), ``error``.
+    ``dagster/row_count`` and ``table`` (the last table, as Markdown), ``plot`` (the last picture), ``markdown``, ``result`` (the last
+    expression), ``stdout`` (what was printed), ``error``.
     """
     found: dict[str, Any] = {}
     printed: list[str] = []
     for output in outputs:
-        data = output.get("data") or {}
+        if is_notice(output):
+            continue
         if output.get("output_type") == "stream":
             printed.append(_plain(output.get("text")))
         elif output.get("output_type") == "error":
             found["error"] = dg.MetadataValue.md(_fenced(text_of(output)))
-        table = table_of(_joined(data.get("text/html"))) if data.get("text/html") else None
-        if table is not None:
-            found["table"] = dg.MetadataValue.md(table.markdown)
-            found["dagster/row_count"] = dg.MetadataValue.int(table.rows)
-        elif data.get("image/png"):
-            found["plot"] = dg.MetadataValue.md(f"![plot](data:image/png;base64,{_joined(data['image/png']).strip()})")
-        elif data.get("text/markdown"):
-            found["markdown"] = dg.MetadataValue.md(_cut(_joined(data["text/markdown"])))
-        elif output.get("output_type") == "execute_result":
-            found["result"] = dg.MetadataValue.text(_cut(text_of(output)))
-    if any(p.strip() for p in printed):
-        found["stdout"] = dg.MetadataValue.md(_fenced("".join(printed)))
-    return found
+        found |= _shown(output.get("data") or {}, result=output.get("output_type") == "execute_result")
+    said = "".join(printed).strip("\n")
+    if said.strip():
+        found["stdout"] = dg.MetadataValue.md(_fenced(said)) if "\n" in said or len(said) > _SHORT else dg.MetadataValue.text(said)
+    return {key: found[key] for key in _ORDER if key in found}
+
+
+def _shown(data: Mapping[str, Any], *, result: bool) -> dict[str, Any]:
+    """What one display shows."""
+    markdown, png, svg = (_joined(data.get(kind)) for kind in ("text/markdown", "image/png", "image/svg+xml"))
+    table = table_of(_joined(data["text/html"])) if data.get("text/html") else markdown_table(markdown)
+    if table is not None:
+        return {"table": dg.MetadataValue.md(table.markdown), "dagster/row_count": dg.MetadataValue.int(table.rows)}
+    if png:
+        return {"plot": dg.MetadataValue.md(f"![plot](data:image/png;base64,{png.strip()})")}
+    if svg:
+        return {"plot": dg.MetadataValue.md(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")}
+    if markdown:
+        return {"markdown": dg.MetadataValue.md(_cut(markdown))}
+    if result:
+        return {"result": dg.MetadataValue.text(_cut(text_of({"data": data})))}
+    return {}
 
 
 class Table:
@@ -85,6 +112,16 @@ def table_of(html: str) -> Table | None:
     if count > len(shown):
         lines.append(f"\n{count} rows in all")
     return Table("\n".join(lines), count)
+
+
+def markdown_table(text: str) -> Table | None:
+    """A Markdown text that is a table and nothing else; None for any other."""
+    lines = text.strip().splitlines()
+    if len(lines) < 3 or not _RULE.fullmatch(lines[1]) or not all(_ROW.fullmatch(line) for line in lines):
+        return None
+    rows = len(lines) - 2
+    shown = lines if rows <= _ROWS else [*lines[: 2 + _ROWS], f"\n{rows} rows in all"]
+    return Table("\n".join(shown), rows)
 
 
 class _Reader(HTMLParser):

@@ -301,7 +301,7 @@ assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMateri
 
 
 def test_a_backfill_makes_every_partition_and_tells_what_was_made(server: Server) -> None:
-    keys = [{"path": ["costs", "raw"]}, {"path": ["costs", "executed_notebook"]}]
+    keys = [{"path": ["costs", "raw"]}, {"path": ["executed_notebook", "costs"]}]
     answer = server.ask(BACKFILL, params={"assetSelection": keys, "partitionNames": ["eu", "us"]})["launchPartitionBackfill"]
     assert answer["__typename"] == "LaunchBackfillSuccess", answer
     deadline = time.monotonic() + 150

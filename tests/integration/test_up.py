@@ -1,4 +1,4 @@
-"""``make up``: everything comes up on loopback, says where it is, and is gone when it is ended."""
+"""``holdfast up`` (and with it ``make up``): everything comes up on loopback, says where it is, and is gone when it is ended."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-UP = Path(__file__).parents[2] / "binder" / "up.py"
-
 
 def free_port() -> int:
     with socket.socket() as s:
@@ -29,10 +27,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def up(folder: Path, *, lab: int, dagster: int) -> Iterator[subprocess.Popen[str]]:
+def up(folder: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The program, ended with all its children whatever the test does."""
-    command = [sys.executable, str(UP), f"--lab-port={lab}", f"--dagster-port={dagster}", f"--folder={folder}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DAGSTER"))}
+    command = [sys.executable, "-m", "holdfast", "up", str(folder), *(options or ("--lab-port=0", "--dagster-port=0"))]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | environment, cwd=folder.parent
+    ) as program:
         try:
             yield program
         finally:
@@ -76,8 +77,7 @@ def jobs(url: str) -> set[str]:
     return {job["name"] for node in nodes for job in node["jobs"]}
 
 
-def test_both_come_up_and_go_with_it(tmp_path: Path) -> None:
-    lab, dagster = free_port(), free_port()
+def runbook(folder: Path, name: str) -> None:
     cell: dict[str, object] = {
         "cell_type": "code",
         "id": "a",
@@ -86,45 +86,103 @@ def test_both_come_up_and_go_with_it(tmp_path: Path) -> None:
         "outputs": [],
         "execution_count": None,
     }
-    (tmp_path / "disk-full.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
-    with up(tmp_path, lab=lab, dagster=dagster) as program:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Somebody's folder of runbooks: one good, one broken."""
+    runbook(tmp_path / "ours", "disk-full")
+    (tmp_path / "ours" / "broken.ipynb").write_text("{not json")
+    return tmp_path / "ours"
+
+
+def test_both_come_up_and_go_with_it(folder: Path) -> None:
+    with up(folder) as program:
         said = read_until(program, "all are there")
-        (url,) = re.findall(r"lab is at (\S+)", said)
-        token = url.partition("token=")[2]
-        assert status(f"http://127.0.0.1:{lab}/api/kernelspecs?token={token}") == 200
-        assert status(f"http://127.0.0.1:{lab}/api/kernelspecs") == 403, "nobody without the token"
-        assert status(f"http://127.0.0.1:{dagster}/server_info") == 200
-        assert jobs(f"http://127.0.0.1:{dagster}") == {"disk_full"}
+        assert "1 runbook for Dagster, 1 that cannot be loaded" in said
+        assert str(folder / "broken.ipynb") in said
+        assert "Traceback" not in said
+        (lab,), (dagster,) = re.findall(r"lab is at (\S+)", said), re.findall(r"dagster is at (\S+)", said)
+        at, _, token = lab.partition("/lab?token=")
+        assert status(f"{at}/api/kernelspecs?token={token}") == 200
+        assert status(f"{at}/api/kernelspecs") == 403, "nobody without the token"
+        assert status(f"{dagster}/server_info") == 200
+        assert jobs(dagster) == {"disk_full", "broken"}
+        with up(folder, "--lab-port=0", "--dagster-port=0") as second:
+            refused = second.communicate(timeout=60)[0]
+            assert second.returncode == 2
+            assert "HF217" in refused and dagster in refused
         children = family(program.pid)
         assert len(children) >= 3
         program.send_signal(signal.SIGTERM)
         rest = program.stdout.read() if program.stdout else ""
         assert program.wait(60) == 0, rest
         assert not psutil.wait_procs(children, timeout=30)[1], "children left behind"
+        assert {p.name for p in folder.iterdir() if p.name.startswith(".")} == {".holdfast"}, "all that is kept is in one place"
 
 
-def test_when_one_ends_the_other_is_ended(tmp_path: Path) -> None:
-    with up(tmp_path, lab=free_port(), dagster=free_port()) as program:
+def test_one_that_dies_is_started_again_and_what_a_killed_up_leaves_is_ended(folder: Path) -> None:
+    with up(folder) as program:
         read_until(program, "lab is at")
-        (lab,) = [p for p in family(program.pid) if "--no-browser" in p.cmdline() and p.ppid() == program.pid]
-        children = family(program.pid)
+        (lab,) = [p for p in family(program.pid) if "jupyterlab" in p.cmdline() and p.ppid() == program.pid]
         os.kill(lab.pid, signal.SIGKILL)
-        assert "lab ended with status -9" in read_until(program, "lab ended")
-        assert program.wait(60) == 1
-        assert not psutil.wait_procs(children, timeout=30)[1]
+        assert "lab was killed (signal 9); it is started again" in read_until(program, "lab was killed")
+        read_until(program, "lab is at")
+        left = [p for p in family(program.pid) if p.ppid() == program.pid and "holdfast_dagster.warm_server" not in p.cmdline()]
+        program.kill()
+        program.wait(30)
+        with up(folder) as again:
+            assert "lab" in read_until(again, "ended what an earlier `holdfast up` had left running")
+            assert not psutil.wait_procs(left, timeout=30)[1]
+            again.send_signal(signal.SIGHUP)  # its terminal was closed
+            assert again.wait(60) == 0
 
 
-def test_a_taken_port_is_said_at_once(tmp_path: Path) -> None:
+def test_one_that_never_comes_up_ends_all_and_its_last_words_are_shown(folder: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("no_such_setting: true\n")
+    with up(folder, DAGSTER_HOME=str(home)) as program:
+        said = program.communicate(timeout=120)[0]
+        assert program.returncode == 1, said
+        assert "before it could be used" in said
+        assert "no_such_setting" in said
+
+
+@pytest.mark.parametrize("name", ["lab", "dagster"])
+def test_a_taken_port_is_said_at_once(folder: Path, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with up(tmp_path, lab=port, dagster=free_port()) as program:
+        ports = {"lab": free_port(), "dagster": free_port(), name: port}
+        with up(folder, *(f"--{n}-port={p}" for n, p in ports.items())) as program:
             said = program.communicate(timeout=60)[0]
             assert program.returncode == 2
-            assert f"port {port}, wanted by lab, is taken" in said
+            assert f"port {port}, wanted by {name}, is taken" in said
+            assert f"--{name}-port" in said
 
 
-@pytest.mark.parametrize("option", ["--lab-port", "--dagster-port"])
-def test_help_names_the_ports(option: str) -> None:
-    assert option in subprocess.run([sys.executable, str(UP), "--help"], capture_output=True, text=True, check=True).stdout
+def test_a_state_folder_that_cannot_be_written_is_said_at_once(folder: Path) -> None:
+    (folder / ".holdfast").write_text("in the way")
+    with up(folder) as program:
+        said = program.communicate(timeout=60)[0]
+        assert program.returncode == 2
+        assert "HF214" in said and "Traceback" not in said
+
+
+def test_a_dagster_home_that_cannot_be_made_is_said_at_once(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with up(folder, DAGSTER_HOME=str(tmp_path / "file" / "home")) as program:
+        said = program.communicate(timeout=60)[0]
+        assert program.returncode == 2
+        assert "HF215" in said and "DAGSTER_HOME" in said and "Traceback" not in said
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with up(tmp_path / "nowhere") as program:
+        said = program.communicate(timeout=60)[0]
+        assert program.returncode == 2
+        assert "there is no folder" in said

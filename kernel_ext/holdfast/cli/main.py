@@ -33,6 +33,7 @@ _COMMANDS = {
     "serve": "holdfast.cli.serve:serve",
     "token": "holdfast.cli.serve:token",
     "audit": "holdfast.cli.serve:audit",
+    "up": "holdfast.cli.up:up",
     "doctor": "holdfast.cli.doctor:doctor",
 }
 

@@ -19,7 +19,9 @@ import msgspec
 from holdfast.errors import OperatorError
 
 #: Every group that exists.
-GROUPS: Final[frozenset[str]] = frozenset({"holdfast.interceptors", "holdfast.checks", "holdfast.reducers", "holdfast.launchers"})
+GROUPS: Final[frozenset[str]] = frozenset(
+    {"holdfast.interceptors", "holdfast.checks", "holdfast.reducers", "holdfast.launchers", "holdfast.services"}
+)
 
 
 class Plugin(msgspec.Struct, frozen=True):

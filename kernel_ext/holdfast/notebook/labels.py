@@ -34,6 +34,11 @@ class Block(msgspec.Struct, frozen=True, kw_only=True):
     orelse: tuple[Block, ...] = ()  # of a decision: what is labelled under `else`
 
 
+def labels(source: str) -> list[str]:
+    """The labels of a cell, from top to bottom."""
+    return list(_labels(source).values())
+
+
 def first_label(source: str) -> str | None:
     """The first label of a cell, if it has one."""
     return next(iter(_labels(source).values()), None)

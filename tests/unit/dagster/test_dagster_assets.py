@@ -29,7 +29,7 @@ def test_assets_depend_on_the_nearest_assets_above_them(write: Write, build: Bui
     assert parents(made, "raw") == set()
     assert parents(made, "left") == parents(made, "right") == {"raw"}
     assert parents(made, "whole") == {"left", "right"}
-    assert parents(made, "book/executed_notebook") == {"raw", "left", "right", "whole"}
+    assert parents(made, "executed_notebook/book") == {"raw", "left", "right", "whole"}
 
 
 def test_assets_of_different_runbooks_depend_on_each_other(write: Write, build: Build) -> None:
@@ -66,7 +66,7 @@ def test_automation_and_freshness_of_a_runbook_and_of_one_asset(write: Write, bu
     assert node(made, "b").freshness_policy == dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=2), warn_window=timedelta(hours=1)
     )
-    assert node(made, "book/executed_notebook").automation_condition is None
+    assert node(made, "executed_notebook/book").automation_condition is None
 
 
 @pytest.mark.parametrize(

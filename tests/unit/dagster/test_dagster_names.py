@@ -106,6 +106,6 @@ def test_assets_of_two_runbooks_with_one_name(
     write("first", ("asset:volumes", "1"))
     write("second", ("step:x", "1"), ("asset:volumes", "1"))
     made = build()
-    assert {k.to_user_string() for k in made.resolve_asset_graph().get_all_asset_keys()} == {"volumes", "first/executed_notebook"}
+    assert {k.to_user_string() for k in made.resolve_asset_graph().get_all_asset_keys()} == {"volumes", "executed_notebook/first"}
     assert "HF190: the asset 'volumes' is also one of" in caplog.text
     assert "second.ipynb, cell 1 (c1)" in caplog.text
