@@ -314,7 +314,7 @@ def test_a_backfill_makes_every_partition_and_tells_what_was_made(server: Server
     for region, metadata in made.items():
         assert metadata["dagster/row_count"]["intValue"] == 3
         assert f"| 0 | 0 | {region} |" in metadata["table"]["mdStr"]
-        assert "collected" in metadata["stdout"]["mdStr"]
+        assert "collected" in metadata["stdout"]["text"]
         assert Path(metadata["notebook"]["path"]).suffix == ".ipynb"
         assert metadata["execution"]["text"]
     ended = {r["runId"]: server.wait_for(r["runId"]) for r in runs(server, "__ASSET_JOB")}
