@@ -60,9 +60,13 @@ def services(folder: Path, port: int, environment: Mapping[str, str]) -> Offer:
 
 
 def _workspace(home: Path, folder: Path) -> None:
-    """Say which code Dagster loads: the runbooks of exactly this folder."""
-    target = {"module_name": "holdfast_dagster.folder", "working_directory": str(folder), "location_name": LOCATION}
-    (home / "holdfast" / "workspace.yaml").write_text(json.dumps({"load_from": [{"python_module": target}]}), encoding="utf-8")
+    """Say which code Dagster loads: the runbooks of exactly this folder, wherever the process that loads them works."""
+    code = home / "holdfast" / "served.py"
+    told = '"""Written by `holdfast up`: what it serves."""\n\nfrom holdfast_dagster import build_definitions\n\n'
+    told += f"defs = build_definitions({str(folder)!r})\n"
+    code.write_text(told, encoding="utf-8")
+    target = {"relative_path": str(code), "working_directory": str(folder), "location_name": LOCATION}
+    (home / "holdfast" / "workspace.yaml").write_text(json.dumps({"load_from": [{"python_file": target}]}), encoding="utf-8")
 
 
 def _start(home: Path, environment: Mapping[str, str]) -> None:
