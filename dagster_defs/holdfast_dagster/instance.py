@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,14 +114,23 @@ def shown_folder(home: Path) -> Path | None:
 
 
 def set_up(home: Path) -> bool:
-    """Make ``home`` a ``DAGSTER_HOME``; returns whether its settings were written now.
+    """Make ``home`` a ``DAGSTER_HOME`` with its tables; returns whether its settings were written now.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    place = home / "dagster.yaml"
-    if place.exists():
-        return False
-    place.write_text(SETTINGS, encoding="utf-8")
-    return True
+    lock = os.open(home / ".set_up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = home / "dagster.yaml"
+        written = not place.exists()
+        if written:
+            place.write_text(SETTINGS, encoding="utf-8")
+        # Two processes that make the tables at the same time leave them with two versions, which nothing opens any more; so they are
+        # made before anybody is started. What is wrong with the settings, those who are started say better.
+        with contextlib.suppress(Exception), dg.DagsterInstance.from_config(str(home)):
+            pass
+        return written
+    finally:
+        os.close(lock)
