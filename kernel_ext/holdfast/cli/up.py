@@ -43,6 +43,8 @@ def up(desk: Desk, folder: Path | None, lab_port: int, dagster_port: int, verbos
     """
     from holdfast.config import Config
 
+    for number in (signal.SIGTERM, signal.SIGHUP):  # before anything is started that would be left behind
+        signal.signal(number, _interrupt)
     runbooks, base = places(folder, Path.cwd())
     config = Config.load(folder=base, journal=desk.journal)
     state = config.state_dir
@@ -56,12 +58,14 @@ def up(desk: Desk, folder: Path | None, lab_port: int, dagster_port: int, verbos
         for offer in offers:
             environment |= offer.environment
             notes += offer.notes
-        for offer in offers:
-            if offer.start is not None:
-                offer.start(environment)
         wanted = [lab(runbooks, ports["lab"]), *(service for offer in offers for service in offer.services)]
         try:
+            for offer in offers:
+                if offer.start is not None:
+                    offer.start(environment)
             code = _run(desk, wanted, environment, state, record, [f"runbooks: {runbooks}", f"state:    {state}", *notes], verbose=verbose)
+        except KeyboardInterrupt:  # before there was anything to look after
+            code = 0
         finally:
             for offer in offers:
                 if offer.stop is not None and (said := offer.stop()):
@@ -226,8 +230,6 @@ def _run(
     logs = state / "logs"
     logs.mkdir(exist_ok=True)
     children = [Child(one, environment, logs / f"{one.name}.log", say, verbose=verbose) for one in wanted]
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
 
     def ready() -> None:
         if desk.as_json:
