@@ -46,7 +46,9 @@ class Stack:
         threading.Thread(target=self._listen, daemon=True).start()
         deadline = clock.monotonic() + 180
         while not any("all are there" in line for line in self.said):
-            assert self.program.poll() is None and clock.monotonic() < deadline, "".join(self.said)
+            if self.program.poll() is not None or clock.monotonic() > deadline:
+                self.__exit__()
+                raise AssertionError("".join(self.said))
             clock.sleep(0.2)
         self.url = next(m[1] for line in self.said if (m := re.search(r"dagster is at (\S+)", line)))
         return self
