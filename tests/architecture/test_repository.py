@@ -232,3 +232,10 @@ def _texts(paths: list[Path]) -> list[tuple[Path, str]]:
         except FileNotFoundError:  # removed meanwhile
             continue
     return found
+
+
+def test_the_build_runs_every_suite(root: Path) -> None:
+    halves = re.findall(r"^half \w+ '([^']*)'", (root / ".ci" / "run").read_text(), flags=re.M)
+    named = [path for half in halves for path in half.split()]
+    suites = {f"tests/{p.name}" for p in (root / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py"))}
+    assert sorted(named) == sorted(suites)
