@@ -44,7 +44,7 @@ def test_settings_shown_in_the_documentation_are_accepted(tmp_path: Path) -> Non
     found = 0
     for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
         for block in re.findall(r"^ *```toml\n(.*?)^ *```", page.read_text(), flags=re.M | re.S):
-            if "journal" in block or "lease" in block:
+            if re.search(r"^ *(journal|lease\w*) *=", block, flags=re.M):
                 (tmp_path / "holdfast.toml").write_text(re.sub(r"^   ", "", block, flags=re.M))
                 assert Config.load(folder=tmp_path, environment={}).sources, page
                 found += 1
