@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -72,16 +72,17 @@ class Child:
         """
         self.ready, self._warned, self._began = False, False, clock.monotonic()
         try:
-            # A group of its own: what it starts goes with it, and Ctrl-C comes to us alone.
-            self._process = subprocess.Popen(
-                self.service.command,
-                cwd=self.service.folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
+            with _undisturbed():
+                # A group of its own: what it starts goes with it, and Ctrl-C comes to us alone.
+                self._process = subprocess.Popen(
+                    self.service.command,
+                    cwd=self.service.folder,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    process_group=0,
+                )
         except OSError as error:
             what = f"{self.service.name} cannot be started: {error.strerror}"
             raise OperatorError("HF218", what, cure="Install it again.", program=self.service.command[0]) from error
@@ -152,6 +153,20 @@ class Child:
         except OSError:
             return []
         return [_ESCAPES.sub("", line) for line in lines[-_LAST:]]
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals that end us wait: one between a process's start and our knowing of it would leave it behind."""
+    came: list[int] = []
+    before = {one: signal.signal(one, lambda number, _: came.append(number)) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def answers(service: Service) -> bool:
