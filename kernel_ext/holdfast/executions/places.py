@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import tempfile
+from hashlib import blake2b
 from pathlib import Path
 
 from holdfast.errors import OperatorError
@@ -51,7 +52,7 @@ def put_in_place(path: Path, text: str) -> None:
     Raises:
         OperatorError: HF252.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{_place()}-{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "w", encoding="utf-8") as file:
@@ -81,6 +82,11 @@ def _keep_mode(old: Path, new: Path) -> None:
 def tidy(path: Path) -> None:
     """Remove what writers of ``path`` that were killed have left beside it."""
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        pid = part.name.split(".")[-2]
-        if pid.isdigit() and process.start_time(int(pid)) is None:
+        place, _, pid = part.name.split(".")[-2].partition("-")
+        if place == _place() and pid.isdigit() and process.start_time(int(pid)) is None:
             part.unlink(missing_ok=True)
+
+
+def _place() -> str:
+    """Where this process's id means something: on a shared disk, the pods of one run may all have the id 1."""
+    return blake2b(f"{process.host()}\0{process.boot_id()}".encode(), digest_size=4).hexdigest()

@@ -74,7 +74,7 @@ class Supervised:
             return path.read_text()
         except (FileNotFoundError, NotADirectoryError):
             self._make_root()
-        temporary = self.root / f"id.{os.getpid()}.{threading.get_ident()}"
+        temporary = self.root / f"id.{os.urandom(8).hex()}"
         with open(temporary, "w") as file:
             file.write(f"{process.host()}:{os.urandom(8).hex()}")
             file.flush()
