@@ -208,6 +208,7 @@ class DurableKernel(PumpingKernel):
             self._holdfast_interrupted()
             handler(number, frame)
 
+        interrupt.stands_for = handler  # type: ignore[attr-defined]  # for checkpoints: nothing of the author's has changed
         signal.signal(signal.SIGINT, interrupt)
 
     def _holdfast_interrupted(self) -> None:

@@ -58,6 +58,7 @@ def test_a_port_taken_in_the_meantime_does_not_matter_until_it_was_given_out(tmp
                 assert connection.execute("SELECT 1").fetchone() == (1,)
             server.stop()
             with socket.socket() as thief:
+                thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 thief.bind(("127.0.0.1", server.port))
                 thief.listen()
                 with pytest.raises(OperatorError, match=r"HF211.*did not start"):

@@ -134,7 +134,8 @@ _get_signal: Any = getattr(sys.modules.get("_signal"), "getsignal", signal.getsi
 
 
 def _signals() -> dict[int, Any]:
-    return {n: _get_signal(n) for n in range(1, signal.NSIG)}
+    # the kernel wraps ipykernel's handler anew for every cell, and says what it stands for
+    return {n: getattr(h, "stands_for", h) for n in range(1, signal.NSIG) for h in (_get_signal(n),)}
 
 
 def _read_signals(baseline: dict[int, Any]) -> Any:
