@@ -48,7 +48,7 @@ setup: $(VENV)/.test ## the environment for everything below
 
 # ---- daily ----
 
-# Unit tests go in two processes side by side, of about the same length, each with its own memory of what failed.
+# Types, and unit tests in two processes of about the same length, are checked side by side; each of the two has its own memory of what failed.
 BESIDE      := $(addprefix tests/unit/,checkpoint durable durable_interceptors notebook)
 CHECK_CACHE ?= .pytest_cache/check
 UNIT         = $(PYTEST) -q -p no:schemathesis $(ARGS)
@@ -56,11 +56,12 @@ UNIT         = $(PYTEST) -q -p no:schemathesis $(ARGS)
 check: $(VENV)/.test ## formatting, lint, types, floors, architecture and unit tests: under a minute
 	$(VENV)/bin/ruff format --check $(PRESENT)
 	$(VENV)/bin/ruff check $(PRESENT)
-	$(PY) -m mypy
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	($(UNIT) -o cache_dir=$(CHECK_CACHE)/beside $(BESIDE) >"$$out/beside" 2>&1; echo $$? >"$$out/status") & \
+	($(PY) -m mypy >"$$out/types" 2>&1; echo $$? >"$$out/typed") & \
 	$(UNIT) -o cache_dir=$(CHECK_CACHE)/rest tests/unit tests/architecture $(BESIDE:%=--ignore=%); rest=$$?; \
-	wait; beside=$$(cat "$$out/status"); cat "$$out/beside"; \
+	wait; beside=$$(cat "$$out/status"); cat "$$out/beside" "$$out/types"; \
+	[ "$$(cat "$$out/typed")" = 0 ] || exit 1; \
 	for status in $$rest $$beside; do case "$$status$(findstring --last-failed,$(ARGS))" in 0*|5--last-failed) ;; *) exit 1 ;; esac; done
 
 format: $(VENV)/.test ## put sources into the house's form
