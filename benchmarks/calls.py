@@ -8,7 +8,6 @@ calls again, reading them included. Each number is the median of several rounds,
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sqlite3
@@ -18,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.table import Row, show
+from benchmarks.table import Row, main
 from holdfast import call
 from holdfast.durable.cell import CellContext
 from holdfast.durable.recorder import Recorder
@@ -189,12 +188,5 @@ def _dbos(folder: Path, rounds: int, count: int) -> dict[str, float] | None:
     return found
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    show(measure(quick=parser.parse_args().quick))
-
-
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__)

@@ -7,7 +7,6 @@ configuration fields.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.table import Row, show
+from benchmarks.table import Row, main
 
 STEPS = 8
 
@@ -153,12 +152,5 @@ def load_once(imports: str, load: str) -> Taken:
     return Taken(float(said[1]), float(said[2]), int(said[3]))
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    show(measure(quick=parser.parse_args().quick), title="Code locations of runbooks beside plain Dagster")
-
-
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__, title="Code locations of runbooks beside plain Dagster")

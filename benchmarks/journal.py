@@ -6,7 +6,6 @@ two of them (intent, outcome). Numbers of one run compare with each other; numbe
 
 from __future__ import annotations
 
-import argparse
 import os
 import sqlite3
 import statistics
@@ -19,7 +18,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from benchmarks.table import Row, show
+from benchmarks.table import Row, main
 from holdfast.foundation import clock
 from holdfast.journal import Store, Writer, open_store
 from holdfast.model.entry import Draft, Pending
@@ -206,12 +205,5 @@ def _timed(into: list[float]) -> Iterator[None]:
     into.append((clock.monotonic() - begun) * 1000)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    show(measure(quick=parser.parse_args().quick))
-
-
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__)

@@ -7,7 +7,6 @@ which the cells of a finished 50-cell notebook come back from the record in a ne
 
 from __future__ import annotations
 
-import argparse
 import compileall
 import json
 import statistics
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import holdfast
-from benchmarks.table import Row, show
+from benchmarks.table import Row, main
 from holdfast.foundation import clock
 from holdfast.testing.kernels import HOLDFAST, VANILLA, Front
 
@@ -78,12 +77,5 @@ def resume(folder: Path) -> Row:
     return Row(what=f"resume of {CELLS} cells", reference="running them", theirs=theirs, ours=ours, unit="s", wanted="<= 1 s")
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    show(measure(quick=parser.parse_args().quick))
-
-
 if __name__ == "__main__":
-    main()
+    main(measure, __doc__)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import argparse
+from collections.abc import Callable, Iterable
 
 import msgspec
 from rich.console import Console
@@ -43,6 +44,13 @@ def show(rows: Iterable[Row], title: str = "") -> None:
     for row in rows:
         table.add_row(row.what, row.reference, _text(row.theirs, row.unit), _text(row.ours, row.unit), f"{row.ratio:.2f}", row.wanted)
     Console(width=160).print(table)
+
+
+def main(measure: Callable[..., Iterable[Row]], what: str | None, title: str = "") -> None:
+    """What a benchmark does as a program: ``--quick`` for fewer rounds, then its table."""
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    show(measure(quick=parser.parse_args().quick), title=title)
 
 
 def _text(number: float, unit: str) -> str:

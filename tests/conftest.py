@@ -31,6 +31,12 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop_database(url)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh journal, of both kinds."""
+    return f"sqlite:///{tmp_path}/journal.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+
+
 # ---- the same everywhere: no settings of the person who runs the tests, and marks by folder ----
 
 for _name in [name for name in os.environ if name.startswith("HOLDFAST_")]:

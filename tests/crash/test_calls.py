@@ -58,14 +58,6 @@ def far(tmp_path: Path) -> Iterator[FarSide]:
     side.process.wait()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        url: str = request.getfixturevalue("postgres_url")
-        return url
-    return f"sqlite:///{tmp_path}/journal.db"
-
-
 class Driver:
     """Runs the cell in a process of its own, as often as wanted."""
 
@@ -114,8 +106,8 @@ def finished(driver: Driver, far: FarSide) -> None:
 
 
 @pytest.mark.parametrize("point", [p for p in POINTS if p != "call.after_intent"])
-def test_a_read_is_read_again_only_when_it_was_not_recorded(journal: str, tmp_path: Path, far: FarSide, point: str) -> None:
-    driver = Driver(journal, tmp_path, far.port, "read")
+def test_a_read_is_read_again_only_when_it_was_not_recorded(url: str, tmp_path: Path, far: FarSide, point: str) -> None:
+    driver = Driver(url, tmp_path, far.port, "read")
     driver.cut(point)
     status, said = driver.run()
     assert (status, [r["name"] for r in said["results"]]) == (0, ["a", "b", "c"])
@@ -124,8 +116,8 @@ def test_a_read_is_read_again_only_when_it_was_not_recorded(journal: str, tmp_pa
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_an_idempotent_call_is_sent_again_with_its_key(journal: str, tmp_path: Path, far: FarSide, point: str) -> None:
-    driver = Driver(journal, tmp_path, far.port, "idempotent")
+def test_an_idempotent_call_is_sent_again_with_its_key(url: str, tmp_path: Path, far: FarSide, point: str) -> None:
+    driver = Driver(url, tmp_path, far.port, "idempotent")
     driver.cut(point)
     finished(driver, far)
     assert far.effects() == {"a": 1, "b": 1, "c": 1}
@@ -134,16 +126,16 @@ def test_an_idempotent_call_is_sent_again_with_its_key(journal: str, tmp_path: P
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_probe_decides_without_a_person(journal: str, tmp_path: Path, far: FarSide, point: str) -> None:
-    driver = Driver(journal, tmp_path, far.port, "probe")
+def test_a_probe_decides_without_a_person(url: str, tmp_path: Path, far: FarSide, point: str) -> None:
+    driver = Driver(url, tmp_path, far.port, "probe")
     driver.cut(point)
     finished(driver, far)
     assert far.effects() == {"a": 1, "b": 1, "c": 1}
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_write_is_never_silently_repeated(journal: str, tmp_path: Path, far: FarSide, point: str) -> None:
-    driver = Driver(journal, tmp_path, far.port, "write")
+def test_a_write_is_never_silently_repeated(url: str, tmp_path: Path, far: FarSide, point: str) -> None:
+    driver = Driver(url, tmp_path, far.port, "write")
     driver.cut(point)
     if point in ("call.after_intent", "call.after_effect"):
         before = far.lines()

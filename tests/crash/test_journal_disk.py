@@ -103,14 +103,6 @@ def test_a_full_disk(room: tuple[Path, str], what: str) -> None:
     store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: Any, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 def test_no_room_at_the_commit(url: str) -> None:
     store = open_store(url, key=KEY)
     store.create(Execution(id="e", runbook="r"))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from holdfast.journal import open_store
 from holdfast.model.execution import Execution
@@ -47,14 +44,6 @@ for n in range(200):
                 break
 print(json.dumps(struck))
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 def test_interrupted_at_every_place(url: str) -> None:

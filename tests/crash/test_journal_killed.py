@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -44,14 +43,6 @@ for n in range(start, start + 100_000):
         seq = w.append("call.outcome", {"n": n, "blobs": []}, key=str(n))
     os.write(fd, b"o %d %d\\n" % (n, seq))
 """
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: Any, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
 
 
 def owner(pid: int) -> Owner:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -43,20 +43,13 @@ def worker(sandbox: Sandbox) -> Iterator[subprocess.Popen[str]]:
         ],
     )
     process = sandbox.start("run", notebook, "--id", "w", "--json")
-    until((sandbox.folder / "inside").exists)
+    sandbox.until((sandbox.folder / "inside").exists, "inside")
     yield process
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(process.pid).children(recursive=True):
             child.kill()
     process.kill()
     process.communicate()
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def far(sandbox: Sandbox) -> list[str]:
@@ -134,7 +127,7 @@ def test_cancel_interrupts_the_cell_and_runs_what_always_runs(sandbox: Sandbox, 
 
 def test_a_cell_that_swallows_the_interrupt_makes_no_more_calls(sandbox: Sandbox) -> None:
     process = sandbox.start("run", sandbox.notebook("deaf", [("step:a", "!echo a >> far"), ("step:b", DEAF)]), "--id", "deaf")
-    until((sandbox.folder / "inside").exists, 60)
+    sandbox.until((sandbox.folder / "inside").exists, "inside")
     assert sandbox.holdfast("cancel", "deaf").status == 0
     process.communicate(timeout=120)
     assert process.returncode == 4

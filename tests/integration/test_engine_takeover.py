@@ -6,8 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -44,13 +43,6 @@ def running() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 def far(sandbox: Sandbox) -> list[str]:
     path = sandbox.folder / "far"
     return path.read_text().split() if path.exists() else []
@@ -77,7 +69,7 @@ def test_the_kernels_of_a_dead_worker_are_ended(sandbox: Sandbox, running: list[
     source += "import pathlib\nif not pathlib.Path('again').exists():\n    pathlib.Path('again').touch()\n    time.sleep(120)"
     process = sandbox.start("run", sandbox.notebook("long", [("step:a", source)]), "--id", "k", stderr=subprocess.DEVNULL)
     running.append(process)
-    until((sandbox.folder / "again").exists)
+    sandbox.until((sandbox.folder / "again").exists, "again")
     kernel = int((sandbox.folder / "pid").read_text())
     os.kill(kernel, signal.SIGSTOP)  # it cannot notice by itself that its engine is gone
     process.kill()
@@ -93,7 +85,7 @@ def test_two_workers_do_not_share_an_execution(sandbox: Sandbox, running: list[s
     notebook = sandbox.notebook("alone", [("step:a", source), ("step:b", "!echo b >> far")])
     first = sandbox.start("run", notebook, "--id", "x", "--json", stderr=subprocess.DEVNULL)
     running.append(first)
-    until((sandbox.folder / "inside").exists)
+    sandbox.until((sandbox.folder / "inside").exists, "inside")
     second = sandbox.holdfast("resume", "x")
     assert second.status == 5
     assert "HF250" in second.err
@@ -112,7 +104,7 @@ def test_a_worker_that_slept_past_its_lease_is_fenced_when_it_wakes(sandbox: San
     notebook = sandbox.notebook("sleeper", [("step:a", source), ("step:b", "!echo b >> far"), ("step:c", "!echo c >> far")])
     first = sandbox.start("run", notebook, "--id", "s", "--json")
     running.append(first)
-    until((sandbox.folder / "inside").exists)
+    sandbox.until((sandbox.folder / "inside").exists, "inside")
     kernel = sandbox.kernels(first.pid)[0]
     os.kill(first.pid, signal.SIGSTOP)
     os.kill(kernel, signal.SIGSTOP)
@@ -121,10 +113,10 @@ def test_a_worker_that_slept_past_its_lease_is_fenced_when_it_wakes(sandbox: San
     def taken_over() -> bool:
         second = sandbox.start("resume", "s", "--json", stderr=subprocess.DEVNULL)
         running.append(second)
-        until(lambda: (sandbox.folder / "inside").exists() or second.poll() is not None)
+        sandbox.until(lambda: (sandbox.folder / "inside").exists() or second.poll() is not None, "inside")
         return second.poll() is None
 
-    until(taken_over)  # refused with 5 until the lease has run out
+    sandbox.until(taken_over, "the takeover")  # refused with 5 until the lease has run out
     os.kill(first.pid, signal.SIGCONT)
     out, err = first.communicate(timeout=60)
     assert first.returncode == 5, (out, err)

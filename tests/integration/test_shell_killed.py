@@ -11,6 +11,7 @@ import pytest
 
 from holdfast.executions.running import send
 from holdfast.testing.cells import CellRunner
+from holdfast.testing.waiting import until
 
 POINTS = [
     "call.before_intent",
@@ -63,10 +64,7 @@ def test_killed_while_it_runs(syntax: str, tmp_path: Path) -> None:
     slow = SYNTAXES[syntax].replace("echo once >> effects", "echo once >> effects; while ! test -e go; do sleep 0.02; done")
     runner = CellRunner(tmp_path, slow)
     kernel = runner.start()
-    until = time.monotonic() + 30
-    while not (tmp_path / "effects").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until((tmp_path / "effects").exists, "effects")
     os.killpg(kernel.pid, signal.SIGKILL)
     kernel.communicate()
     second = runner.start()  # it attaches again while the command waits
@@ -89,10 +87,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 def test_only_a_lost_supervisor_asks_a_person(tmp_path: Path) -> None:
     runner = CellRunner(tmp_path, "!echo $$PPID > supervisor; echo once >> effects; sleep 30\nprint('status', _exit_code)")
     kernel = runner.start()
-    until = time.monotonic() + 30
-    while not (tmp_path / "effects").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until((tmp_path / "effects").exists, "effects")
     os.kill(int((tmp_path / "supervisor").read_text()), signal.SIGKILL)
     out, err = kernel.communicate(timeout=30)
     assert kernel.returncode == 3, out + err
@@ -113,10 +108,7 @@ def test_only_a_lost_supervisor_asks_a_person(tmp_path: Path) -> None:
 def test_a_person_may_have_it_run(tmp_path: Path) -> None:
     runner = CellRunner(tmp_path, "!echo $$PPID > supervisor; echo again >> effects; test -e go || sleep 30")
     kernel = runner.start()
-    until = time.monotonic() + 30
-    while not (tmp_path / "effects").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until((tmp_path / "effects").exists, "effects")
     os.kill(int((tmp_path / "supervisor").read_text()), signal.SIGKILL)
     kernel.communicate(timeout=30)
     (place,) = (tmp_path / "state/shell").glob("*.0")
@@ -141,10 +133,7 @@ def test_an_interrupt_reaches_the_command(tmp_path: Path) -> None:
     cell = "!trap 'echo caught; exit 7' INT; echo ready > ready; while true; do sleep 0.05; done\nprint('status', _exit_code)"
     runner = CellRunner(tmp_path, cell)
     kernel = runner.start()
-    until = time.monotonic() + 30
-    while not (tmp_path / "ready").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until((tmp_path / "ready").exists, "ready")
     os.kill(kernel.pid, signal.SIGINT)
     out, err = kernel.communicate(timeout=30)
     assert kernel.returncode == 0, err

@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 
-from holdfast.foundation import clock
 from holdfast.journal.opening import open_store
 from holdfast.model.entry import Entry
-from holdfast.testing import laws
+from holdfast.testing import laws, waiting
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +158,4 @@ class Sandbox:
 
     def until(self, condition: Any, what: str, seconds: float = 60.0) -> None:
         """Wait until ``condition()`` is true; an AssertionError after that many seconds."""
-        deadline = clock.monotonic() + seconds
-        while not condition():
-            assert clock.monotonic() < deadline, f"waited {seconds} s for {what}"
-            clock.sleep(0.02)
+        waiting.until(condition, what, seconds)

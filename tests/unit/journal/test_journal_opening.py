@@ -113,14 +113,6 @@ def with_scripts(monkeypatch: pytest.MonkeyPatch, *more: tuple[int, str]) -> Non
     monkeypatch.setattr(migrations, "scripts", lambda store: [*real(store), *more])
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/journal.db"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 def test_an_older_journal_is_migrated_and_loses_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(url, key=KEY)
     store.create(Execution(id="e", runbook="r"), [Draft(kind="note")])
