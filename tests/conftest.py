@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.testing.clocks import StillClock, still_clock
 from holdfast.testing.postgres import PostgresServer, find_binaries
 
 
@@ -35,6 +36,13 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a fresh journal, of both kinds."""
     return f"sqlite:///{tmp_path}/journal.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def still() -> Iterator[StillClock]:
+    """A clock that stands still in this process."""
+    with still_clock() as made:
+        yield made
 
 
 # ---- the same everywhere: no settings of the person who runs the tests, and marks by folder ----

@@ -123,6 +123,14 @@ def test_a_step_that_takes_too_long_is_stopped(sandbox: Sandbox) -> None:
     assert done.json["failure"]["code"] == "HF180"
 
 
+def test_what_a_step_waits_is_not_its_own_time(sandbox: Sandbox) -> None:
+    waits = "import holdfast, time\nholdfast.wait(4)\n"
+    notebook = sandbox.notebook("waits", [("step:a", waits, {"timeout": 3}), ("step:b", waits + "time.sleep(60)", {"timeout": 3})])
+    done = sandbox.holdfast("run", notebook, "--json")
+    assert (done.status, done.json["failure"]["code"], done.json["failure"]["step"]) == (1, "HF180", "b"), done.err
+    assert [e.step for e in sandbox.entries(done.json["id"]) if e.kind == "timer.fired"] == ["a", "b"]
+
+
 def test_a_timeout_before_the_cell_begins_is_a_recorded_failure_too(sandbox: Sandbox) -> None:
     notebook = sandbox.notebook("early", [("step:a", "import time\ntime.sleep(60)", {"timeout": 0.001})])
     done = sandbox.holdfast("run", notebook, "--json")

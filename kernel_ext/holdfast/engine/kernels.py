@@ -7,7 +7,7 @@ import copy
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from holdfast.engine.cells import CellsMixin, Reply, manager
+from holdfast.engine.limit import Waited, limited
 from holdfast.errors import OperatorError
 from holdfast.foundation import clock, process
 
@@ -251,7 +252,7 @@ class Kernel:
     _busy = False
 
     @contextlib.contextmanager
-    def limit(self, seconds: float | None) -> Any:
+    def limit(self, seconds: float | None, waited: Waited) -> Iterator[None]:
         """Within: a time limit; afterwards :attr:`timed_out` tells whether it struck."""
         self.timed_out, self._busy = False, True
 
@@ -259,16 +260,11 @@ class Kernel:
             self.timed_out = True
             self.end_cell()
 
-        timer = threading.Timer(seconds, strike) if seconds else None
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
         try:
-            yield
+            with limited(seconds, waited, strike):
+                yield
         finally:
             self._busy = False
-            if timer is not None:
-                timer.cancel()
 
     def close(self, *, now: bool) -> None:
         """End process and thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -108,10 +109,11 @@ class StepRunner:
     Args:
         held: whether somebody asked to stop; looked at between cells.
         saved: called after each cell with its state, to write the output notebook.
+        waited: seconds that a step has waited for something since a time (seconds since the epoch); they do not count as its own.
     """
 
-    def __init__(self, held: Callable[[], bool], saved: Callable[[str], None]) -> None:
-        self._held, self._saved = held, saved
+    def __init__(self, held: Callable[[], bool], saved: Callable[[str], None], waited: Callable[[str, float], float]) -> None:
+        self._held, self._saved, self._waited = held, saved, waited
 
     def run(self, kernel: Kernel, task: Task) -> StepEnd:
         """One attempt; in the kernel's thread."""
@@ -142,7 +144,7 @@ class StepRunner:
                 return StepEnd(state="failed", failure=failure_of(task.step.name, error), journaled=False)
             if not holds:
                 return StepEnd(state="skipped", reason=f"when: {task.step.policy.when}")
-        with kernel.limit(None if task.recorded else task.step.policy.timeout):
+        with kernel.limit(None if task.recorded else task.step.policy.timeout, partial(self._waited, task.step.name)):
             for sent in task.cells:
                 if self._held():
                     return StepEnd(state="held")

@@ -6,6 +6,7 @@ import contextlib
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from holdfast.engine.ending import Ending, standing
@@ -17,6 +18,7 @@ from holdfast.engine.steps import StepEnd, StepRunner, Task
 from holdfast.engine.watcher import Failure, Result
 from holdfast.errors import AuthorError, Fenced, StoreError
 from holdfast.executions.requests import Asked
+from holdfast.executions.waited import waited
 from holdfast.foundation import clock
 from holdfast.model.entry import Kind
 from holdfast.model.manifest import Step
@@ -46,7 +48,7 @@ class Worker:
         self._lost: str | None = None
         self._hold_cells = False
         self.listen: Callable[[], None] = lambda: None  # hears of what was asked until now, see ask()
-        self._runner = StepRunner(held=self._held, saved=stage.cell_saved)
+        self._runner = StepRunner(held=self._held, saved=stage.cell_saved, waited=partial(waited, stage.store, stage.execution.id))
         if gate is not None:
             gate.attach(lambda: self._happened.put(("released", None)))
 

@@ -13,7 +13,6 @@ from holdfast.durable import current
 from holdfast.durable.cell import CellContext, Summary
 from holdfast.durable.interceptor import Request
 from holdfast.durable.recorder import Recorder
-from holdfast.foundation import clock
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
@@ -105,24 +104,6 @@ def request(what: Any, effect: Effect = Effect.WRITE, kind: str = "call") -> Req
     return Request(kind=kind, operation=f"do {what}", fingerprint=str(what).encode(), effect=effect, arguments={"what": str(what)})
 
 
-class StillClock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.at = 1_800_000_000.0
-        self.slept: list[float] = []
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 3))
-        self.at += seconds
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = open_store(f"sqlite:///{tmp_path}/journal.db")
@@ -134,14 +115,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def world(store: Store) -> Iterator[World]:
     yield World(store)
     current.install(None)
-
-
-@pytest.fixture
-def still() -> Iterator[StillClock]:
-    moved = StillClock()
-    before = clock.use(moved)
-    yield moved
-    clock.use(before)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from holdfast.prompts.listing import get, list_prompts
 from holdfast.prompts.opening import open_prompt
 from holdfast.prompts.questions import question
 from holdfast.prompts.sealing import masked, unseal
+from holdfast.testing.clocks import StillClock
 
 E = "20260101-000000-aaaaaa"
 FORM = {
@@ -37,29 +38,6 @@ FORM = {
         "mail": {"type": "string", "format": "email"},
     },
 }
-
-
-class Hand:
-    """A clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.at = 1_000_000.0
-
-    def now(self) -> float:
-        return self.at
-
-    monotonic = now
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
-
-
-@pytest.fixture
-def hand() -> Iterator[Hand]:
-    made = Hand()
-    former = clock.use(made)
-    yield made
-    clock.use(former)
 
 
 @pytest.fixture
@@ -144,7 +122,7 @@ def test_a_form_is_checked_and_completed(store: Store) -> None:
     assert done.value == {"node": "n1", "reason": "full", "grace": 30}
 
 
-def test_who_may_answer(store: Store, hand: Hand) -> None:
+def test_who_may_answer(store: Store, still: StillClock) -> None:
     prompt = ask(store, "confirm", who=["bob", "group:oncall"], escalate_to="eve", escalate_after="10 min")
     assert "bob, group:oncall" in str(refused("HF406", store, prompt, "yes", "carl"))
     refused("HF406", store, prompt, "yes", "carl", groups=["others"])
@@ -152,7 +130,7 @@ def test_who_may_answer(store: Store, hand: Hand) -> None:
     refused("HF406", store, prompt, "yes", "eve")
     assert may_answer(prompt, "carl", ["oncall"])
     assert not may_answer(prompt, "eve")
-    hand.at += 601
+    still.at += 601
     assert may_answer(prompt, "eve")
     assert who_may(prompt) == ("bob", "group:oncall", "eve")
     assert give(store, prompt, "yes", "carl", groups=["oncall"]).answered_by == "carl"
@@ -226,11 +204,11 @@ def test_a_destructive_one_wants_the_name(store: Store) -> None:
     assert give(store, ask(store, "confirm", target="x", destructive=True), "no").answer == "no"
 
 
-def test_a_question_that_nobody_answered(store: Store, hand: Hand) -> None:
+def test_a_question_that_nobody_answered(store: Store, still: StillClock) -> None:
     prompt = ask(store, "confirm", timeout="1 min")
     assert expire_due(store, noticed_by="x") == []
     assert expire(store, prompt, noticed_by="x") == prompt
-    hand.at += 60
+    still.at += 60
     (ended,) = expire_due(store, noticed_by="sensor")
     assert (ended.id, ended.state, ended.answer) == (prompt.id, PromptState.EXPIRED, None)
     assert get(store, prompt.id).state == PromptState.EXPIRED
@@ -238,21 +216,21 @@ def test_a_question_that_nobody_answered(store: Store, hand: Hand) -> None:
     assert "expired" in str(refused("HF401", store, prompt, "yes"))
     header = store.header(E)
     assert header is not None
-    assert header.due_at == hand.at
+    assert header.due_at == still.at
 
 
-def test_who_answers_too_late_ends_it(store: Store, hand: Hand) -> None:
+def test_who_answers_too_late_ends_it(store: Store, still: StillClock) -> None:
     prompt = ask(store, "confirm", timeout="1 min")
-    hand.at += 61
+    still.at += 61
     with pytest.raises(PromptError, match=r"HF401.*expired"):
         give(store, prompt, "yes")
     assert get(store, prompt.id).state == PromptState.EXPIRED
 
 
-def test_no_stale_timer_touches_an_answered_one(store: Store, hand: Hand) -> None:
+def test_no_stale_timer_touches_an_answered_one(store: Store, still: StillClock) -> None:
     prompt = ask(store, "confirm", timeout="1 min")
     give(store, prompt, "yes")
-    hand.at += 61
+    still.at += 61
     assert expire(store, prompt, noticed_by="a worker that looked before").answer == "yes"
     assert get(store, prompt.id).state == PromptState.ANSWERED
     assert expire_due(store, noticed_by="x") == []
