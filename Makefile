@@ -81,7 +81,7 @@ test-long: $(VENV)/.test ## every suite in its long form
 	$(PYTEST) -m '' --timeout=3600 $(ARGS)
 
 run: $(VENV)/.run ## see it work: a local AWS, a runbook, a kill, a resume, and the server's own count
-	$(PY) runbooks/aws/demo.py
+	$(PY) -m holdfast.testing.rehearse runbooks/aws/delete-unattached-volumes.ipynb
 
 up: $(VENV)/.test ## JupyterLab with the Holdfast kernel, and Dagster, on loopback until Ctrl-C
 	$(PY) -m holdfast up $(ARGS)

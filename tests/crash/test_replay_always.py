@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from holdfast.testing.performing import Performance
+from holdfast.testing.rehearsal import find
 from holdfast.testing.sandbox import Sandbox
-from holdfast.testing.servers.aws import AwsServer
 
 pytestmark = pytest.mark.crash
 
@@ -116,28 +117,12 @@ def test_replay_always(tmp_path: Path, name: str) -> None:
     assert seen["cut"][1] == seen["quiet"][1], "outputs"
 
 
-def test_replay_always_over_the_shipped_runbook(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_replay_always_over_a_shipped_runbook(tmp_path: Path) -> None:
     book = Path(__file__).parents[2] / "runbooks" / "aws" / "delete-unattached-volumes.ipynb"
-    with AwsServer() as aws:
-        import boto3
-
-        settings = {"endpoint_url": aws.url, "region_name": "us-east-1", "aws_access_key_id": "t", "aws_secret_access_key": "t"}
-        client: Any = boto3.client
-        ec2 = client("ec2", **settings)
-        volumes = {ec2.create_volume(Size=n + 1, AvailabilityZone="us-east-1a")["VolumeId"] for n in range(3)}
-        ec2.create_volume(
-            Size=9,
-            AvailabilityZone="us-east-1a",
-            TagSpecifications=[{"ResourceType": "volume", "Tags": [{"Key": "keep", "Value": "yes"}]}],
-        )
-        aws_record_begins = len(aws.actions("DeleteVolume"))
-        sandbox = Sandbox(tmp_path, environment=aws.environment)
-        given = ["-p", "dry_run", "false", "-p", "min_age_days", "0"]
-        result = sandbox.holdfast("run", book, "--id", "x", *given, "--json", faults="call.after_outcome=kill", timeout=280)
-        assert result.status == 0, result
-        assert len(sandbox.struck()) >= 12
-        sandbox.assert_laws("x")
-        deleted = [request["VolumeId"] for request in aws.actions("DeleteVolume")[aws_record_begins:]]
-        assert Counter(deleted) == dict.fromkeys(volumes, 1)
-        assert len(aws.actions("CreateSnapshot")) == 3
-        assert len(ec2.describe_volumes()["Volumes"]) == 1
+    with find(book).stage(tmp_path) as stage:
+        performance = Performance(book, stage, tmp_path)
+        assert performance.play("call.after_outcome=kill") == "succeeded", performance.last
+        assert len(performance.sandbox.struck()) >= 40
+        assert len(stage.effects()) == 24
+        assert set(stage.effects().values()) == {1}

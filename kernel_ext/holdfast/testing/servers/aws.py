@@ -85,6 +85,10 @@ class AwsServer:
     def reset(self) -> None:
         """An empty account, and a new record of requests."""
         self._ask("/moto-api/reset", "POST")
+        self.reset_recording()
+
+    def reset_recording(self) -> None:
+        """A new record of requests."""
         self._ask("/moto-api/recorder/reset-recording", "POST")
         self._ask("/moto-api/recorder/start-recording", "POST")
 

@@ -1,0 +1,57 @@
+"""The rehearsals of the runbooks in this folder, against a local AWS (moto)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from holdfast.testing.rehearsal import Answer, Stage, rehearsal
+from holdfast.testing.servers.aws import AwsServer
+
+
+def client(server: AwsServer, service: str) -> Any:
+    """A client of the local AWS."""
+    keys = {"aws_access_key_id": "rehearsal", "aws_secret_access_key": "rehearsal"}
+    return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", **keys)
+
+
+@rehearsal("delete-unattached-volumes")
+@contextmanager
+def volumes(folder: Path) -> Iterator[Stage]:
+    """A local AWS with 12 unattached volumes, one that is tagged `keep`, and 6 attached ones."""
+    with AwsServer() as server:
+        ec2, zone = client(server, "ec2"), "us-east-1a"
+        image = ec2.describe_images()["Images"][0]["ImageId"]
+        host = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, Placement={"AvailabilityZone": zone})["Instances"][0]["InstanceId"]
+
+        def make(size: int, name: str, tag: str = "Name") -> str:
+            tags = [{"ResourceType": "volume", "Tags": [{"Key": "Name", "Value": name}, {"Key": tag, "Value": name}]}]
+            return str(ec2.create_volume(Size=size, AvailabilityZone=zone, TagSpecifications=tags)["VolumeId"])
+
+        for n in range(5):  # the instance brought its root volume
+            ec2.attach_volume(InstanceId=host, VolumeId=make(8, f"attached-{n}"), Device=f"/dev/sd{'fghij'[n]}")
+        names = {make(10 * n, f"old-{n}"): f"old-{n}" for n in range(1, 13)}
+        names[make(500, "kept", "keep")] = "kept"
+        server.reset_recording()
+
+        def effects() -> Counter[str]:
+            done = Counter(f"{names[r['VolumeId']]} deleted" for r in server.actions("DeleteVolume"))
+            return done + Counter(f"{names[r['VolumeId']]} snapshotted" for r in server.actions("CreateSnapshot"))
+
+        def state() -> Any:
+            left = [names.get(v["VolumeId"], "attached") for v in ec2.describe_volumes()["Volumes"]]
+            backed_up = [names[s["VolumeId"]] for s in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] if s["VolumeId"] in names]
+            return {"volumes": sorted(left), "snapshots": sorted(backed_up)}
+
+        yield Stage(
+            environment=server.environment,
+            parameters={"dry_run": False, "min_age_days": 0},
+            answers={"Delete 12 unattached volumes": Answer("yes", typed="12 volumes")},
+            effects=effects,
+            state=state,
+        )
