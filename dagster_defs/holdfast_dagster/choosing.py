@@ -123,7 +123,7 @@ def _again(client: Client, run: dg.DagsterRun, source: Execution) -> Execution |
 def _forked(client: Client, source: Execution, step: str, run: dg.DagsterRun) -> Execution | None:
     id = f"{source.id}-{run.run_id[:8]}"
     try:
-        return client.fork(source.id, step, new_id=id)
+        return client.fork(source.id, step, new_id=id, queued=False)
     except OperatorError as error:
         if error.code == "HF224":
             return client.get(id)

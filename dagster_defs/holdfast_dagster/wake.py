@@ -1,4 +1,5 @@
-"""``python -m holdfast_dagster.wake HOME``: continue what is due in the Dagster home, now; started by whoever answered a question."""
+"""``python -m holdfast_dagster.wake HOME``: continue what is due in the Dagster home, and what lost its worker, now; started by whoever
+answered a question, or by a worker that sees it due for long."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from holdfast.client import Client
+from holdfast_dagster.recovery import recover_runs
 from holdfast_dagster.resuming import resume_due
 
 
@@ -16,6 +18,7 @@ def main() -> None:
     (home,) = sys.argv[1:]
     with dg.DagsterInstance.from_config(str(Path(home))) as instance, Client.open() as client:
         resume_due(instance, client, by="wake")
+        recover_runs(instance, client)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -33,7 +32,7 @@ from typing import Any
 import msgspec
 
 from holdfast.engine import identity
-from holdfast.engine.cells import KERNEL_ENVIRONMENT
+from holdfast.engine.nursing import Nursery
 from holdfast_dagster.files_read import FilesRead, Stamp, stamp_of
 from holdfast_dagster.warm import Request, State, Warm, default_signals, interpreter, remove, write_state
 from holdfast_dagster.warm_worker import become_worker, settle_in
@@ -129,7 +128,7 @@ class Server:
         self._templates: dict[str, Template] = {}
         self._waker: socket.socket | None = None
         self._nursery = ""
-        self._kernels: subprocess.Popen[bytes] | None = None
+        self._kernels: Nursery | None = None  # a process of its own, not a fork: kernels have nothing of Dagster in them
         self._quiet = 0.0
         self._own: list[Stamp] = []
 
@@ -148,7 +147,8 @@ class Server:
             self._listener.listen(128)
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
             self._nursery = str(folder / "k")
-            self._start_nursery()
+            self._kernels = Nursery(os.environ, Path(self._nursery))
+            self._kernels.look()
             self._start_waker()
             environment = _inherited()
             state = State(owner=self._owner, socket=place, executable=sys.executable, interpreter=interpreter(environment))
@@ -167,8 +167,8 @@ class Server:
             return False
         if self._waker is None:
             self._start_waker()
-        if self._kernels is None or self._kernels.poll() is not None:
-            self._start_nursery()
+        if self._kernels is not None:
+            self._kernels.look()
         return True
 
     # ---- requests
@@ -211,7 +211,7 @@ class Server:
         if os.fork():
             return
         try:
-            nursery = self._kernels.stdin if self._kernels is not None else None
+            nursery = self._kernels.process.stdin if self._kernels is not None and self._kernels.process is not None else None
             for open_file in (self._listener, self._waker, nursery, *(t.channel for t in self._templates.values())):
                 if open_file is not None and open_file is not keep:
                     open_file.close()
@@ -258,13 +258,6 @@ class Server:
             template.channel.close()
         if self._templates.get(template.key) is template:
             del self._templates[template.key]
-
-    def _start_nursery(self) -> None:
-        """A process of its own, not a fork: kernels have nothing of Dagster in them."""
-        if self._kernels is not None and self._kernels.stdin is not None:
-            self._kernels.stdin.close()
-        command = [sys.executable, "-m", "holdfast.kernel.nursery", self._nursery]
-        self._kernels = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **KERNEL_ENVIRONMENT})
 
     def _start_waker(self) -> None:
         ours, theirs = socket.socketpair()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal as signals
+import sys
 import threading
 from typing import Any
 
@@ -14,13 +15,18 @@ from holdfast.cli.desk import Desk, bad_input, command
 
 @click.command()
 @click.option("--once", is_flag=True, help="Work on what is due now, then end.")
-@click.option("--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="How many executions at a time.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), help="How many executions at a time; by default the setting worker_concurrency."
+)
+@click.option("--idle", type=click.FloatRange(0), metavar="SECONDS", help="End when nothing was worked on for so long.")
+@click.option("--attached", is_flag=True, help="When standard input ends, begin nothing more, and end when what runs has ended.")
 @command
-def worker(desk: Desk, once: bool, concurrency: int) -> None:
+def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, attached: bool) -> None:
     """Continue executions whose answer, timer, signal or child is there, start queued ones and those that rules want for events, recover
     those whose worker is gone, and tell sinks what happens.
 
-    Any number of workers may run. SIGTERM and Ctrl-C let go of what runs, for the next worker to take over.
+    Any number of workers may run. SIGTERM and Ctrl-C let go of what runs, for the next worker to take over. Executions that Dagster
+    drives are left to it; it is told when it does not notice.
     """
     from holdfast.client.tending import Tender
     from holdfast.engine.service import Service
@@ -33,6 +39,7 @@ def worker(desk: Desk, once: bool, concurrency: int) -> None:
             "begun": lambda: f"{id}  {details.runbook}: begun ({details.status} before)",
             "left": lambda: f"{id}  {details.status}" + (f": {details.reason}" if details.reason else ""),
             "taken": lambda: f"{id}  another worker has it",
+            "told": lambda: f"{id}  {details.launcher} drives it and was told to continue it ({details.home})",
             "refused": lambda: f"{id}  cannot be worked on, tried again later: {details}",
             "journal": lambda: f"the journal cannot be reached, trying on: {details}",
         }[what]()
@@ -51,12 +58,20 @@ def worker(desk: Desk, once: bool, concurrency: int) -> None:
             with lock:
                 desk.note(f"events: {error}")
 
-    service = Service(store, desk.config, concurrency=concurrency, tell=tell, beside=beside)
+    concurrency = concurrency or desk.config.worker_concurrency
+    service = Service(store, desk.config, concurrency=concurrency, warm=not once, tell=tell, beside=beside)
     for number in (signals.SIGTERM, signals.SIGINT, signals.SIGHUP):
         signals.signal(number, lambda number, frame: service.stop(f"the worker was told to end ({signals.Signals(number).name})"))
     if not once:
         desk.note(f"working on {desk.config.journal_for_people}, {concurrency} at a time")
-    service.run(once=once)
+
+    def attend() -> None:
+        sys.stdin.read()
+        service.finish()
+
+    if attached:
+        threading.Thread(target=attend, name="attached", daemon=True).start()
+    service.run(once=once, idle=float("inf") if idle is None else idle)
     if once:
         beside(30.0)
 

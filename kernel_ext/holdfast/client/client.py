@@ -96,13 +96,16 @@ class Client:
         execution, _ = start(self.store, self.config, prepared, id=id, key=key, parent=parent, via=via, queued=queued)
         return execution
 
-    def fork(self, id: str, step: str, *, new_id: str | None = None, output: str | None = None) -> Execution:
+    def fork(self, id: str, step: str, *, new_id: str | None = None, output: str | None = None, queued: bool = True) -> Execution:
         """Queue a new execution that takes over what came before ``step`` and runs from there on.
+
+        Args:
+            queued: any worker may take it. False: the caller sees to it that somebody works on it.
 
         Raises:
             LookupFailedError: HF601, HF603. OperatorError: HF252 to HF254. StoreError.
         """
-        return fork(self.store, self.config, find(self.store, id), step, id=new_id, output=output)
+        return fork(self.store, self.config, find(self.store, id), step, id=new_id, output=output, queued=queued)
 
     # ---- look
 

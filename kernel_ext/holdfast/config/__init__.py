@@ -45,6 +45,7 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     hold_for: float = 60.0
     max_value_bytes: int = 256 << 20
     parallel_kernels: int = 4
+    worker_concurrency: int = 8
     retry_count: int = 5
     retry_delay: float = 0.5
     retry_max_delay: float = 30.0
@@ -188,6 +189,7 @@ SETTINGS: dict[str, Setting] = {
     "parallel_kernels": Setting(
         _whole(1, 64), "1 to 64", "`4`", "How many kernels one execution may use at a time for branches that do not depend on each other."
     ),
+    "worker_concurrency": Setting(_whole(1, 256), "1 to 256", "`8`", "How many executions one `holdfast worker` works on at a time."),
     "retry_count": Setting(
         _whole(0),
         "whole number, ≥ 0",

@@ -122,7 +122,7 @@ def _one_step(
         beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
         worker.listen = beat.look
         beat.start()
-        family = Family(store, config, header.id, execute, lease.owner)
+        family = Family(store, config, header.id, execute)
         try:
             if reins is not None:
                 reins(lambda asked: pass_on(asked, worker, family))

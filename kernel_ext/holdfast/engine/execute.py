@@ -24,7 +24,6 @@ from holdfast.executions.family import tell_all, tell_parent
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
 from holdfast.executions.waking import orphans
-from holdfast.foundation import clock
 from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
@@ -120,7 +119,7 @@ def _work(
     beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
     worker.listen = beat.look
     beat.start()
-    family = Family(store, config, header.id, execute, lease.owner)
+    family = Family(store, config, header.id, execute)
     try:
         if reins is not None:
             reins(lambda asked: pass_on(asked, worker, family))
@@ -231,7 +230,7 @@ def _standing_still(store: Store, header: Execution, by_person: bool, changes: b
         return _as_is(store, header)
     if header.status == Status.SUSPENDED and not changes:
         pending = store.pending(execution=header.id)
-        due = header.due_at is not None and header.due_at <= clock.now()
+        due = header.due_at is not None and header.due_at <= store.now()
         if not due and (pending or (header.due_at is not None and not by_person)):
             result, prompts = _as_is(store, header), tuple(p.key for p in pending if p.kind == "prompt")
             return msgspec.structs.replace(result, prompts=prompts, matters=tuple(p.key for p in pending))

@@ -11,9 +11,10 @@ from typing import Any
 from holdfast.config import Config
 from holdfast.errors import Fenced, HoldfastError, StoreError
 from holdfast.executions.requests import Asked
-from holdfast.executions.waking import claim_wake_up
+from holdfast.executions.waking import claim_wake_up, due
+from holdfast.journal.ownership import this_process
 from holdfast.journal.store import Store
-from holdfast.model.execution import Execution, Mode, Status
+from holdfast.model.execution import Execution, Mode
 
 _log = logging.getLogger(__name__)
 
@@ -28,11 +29,11 @@ class Family:
         store, config: the installation.
         parent: id of the execution.
         execute: ``engine.execute.execute``.
-        owner: the worker, as text.
     """
 
-    def __init__(self, store: Store, config: Config, parent: str, execute: Callable[..., Any], owner: str) -> None:
-        self._store, self._config, self._parent, self._execute, self._owner = store, config, parent, execute, owner
+    def __init__(self, store: Store, config: Config, parent: str, execute: Callable[..., Any]) -> None:
+        self._store, self._config, self._parent, self._execute = store, config, parent, execute
+        self._owner = this_process("family").text
         self._running: dict[str, threading.Thread] = {}
         self._asks: dict[str, Callable[[Asked], Any]] = {}
         self._told: Asked | None = None
@@ -69,13 +70,11 @@ class Family:
     def _look(self) -> None:
         for id in [id for id, thread in self._running.items() if not thread.is_alive()]:
             del self._running[id]
-        for header in self._store.headers(parent=self._parent, statuses=(Status.QUEUED, Status.SUSPENDED), newest_first=False):
-            due = header.due_at is not None and header.due_at <= self._store.now()
-            if not due or header.mode != Mode.BATCH or header.id in self._running or self._told is not None:
-                continue
-            if len(self._running) >= self._config.parallel_kernels:
-                return
-            if claim_wake_up(self._store, header.id, self._owner):
+        room = self._config.parallel_kernels - len(self._running)
+        if room <= 0 or self._told is not None:
+            return
+        for header in due(self._store, queued=True, parent=self._parent, leave=self._running, limit=room):
+            if header.mode == Mode.BATCH and claim_wake_up(self._store, header.id, self._owner):
                 thread = threading.Thread(target=self._work, args=(header,), name=f"child-{header.id}", daemon=True)
                 self._running[header.id] = thread
                 thread.start()

@@ -7,16 +7,20 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from holdfast.config import Config
 from holdfast.engine.execute import execute
+from holdfast.engine.nursing import Nursery, usable
 from holdfast.errors import Fenced, OperatorError, StoreError
+from holdfast.executions import waking
 from holdfast.executions.family import tell_all
 from holdfast.executions.requests import Asked
-from holdfast.executions.waking import claim_wake_up, due, orphans
 from holdfast.foundation import clock
+from holdfast.foundation.faults import point
 from holdfast.journal.ownership import this_process
 from holdfast.journal.store import Store
-from holdfast.model.execution import Change, Execution, Mode
+from holdfast.model.execution import Change, Execution, Mode, Status
 from holdfast.prompts.expiring import expire_due
 
 #: Seconds between two looks for what is due: by index, a fraction of a millisecond each.
@@ -25,6 +29,13 @@ LOOK = 0.25
 SWEEP = 5.0
 #: The longest pause before an execution is tried again that cannot be worked on for a reason that lies in the installation.
 MOST_PATIENCE = 60.0
+#: Seconds for which an execution is left to somebody else who has claimed it.
+CLAIMED = 2.0
+#: Seconds that a scheduler has to continue its own executions before it is told to, and until it is told again.
+SCHEDULER_LOOKS, TOLD = 1.0, 30.0
+#: Seconds after which a worker continues what a scheduler of another machine should have continued.
+ABANDONED = 600.0
+_PAGES = 5
 
 
 class Service:
@@ -33,6 +44,7 @@ class Service:
     Args:
         store, config: the installation.
         concurrency: how many executions at a time.
+        warm: fork kernels from a nursery.
         tell: hears of every execution that is begun, left or refused: (id, what, details).
         beside: what else is done at every look, before it: quick, and only ``StoreError`` may come out of it.
     """
@@ -43,18 +55,23 @@ class Service:
         config: Config,
         *,
         concurrency: int = 4,
+        warm: bool = False,
         tell: Callable[[str, str, Any], None] = lambda *_: None,
         beside: Callable[[], object] = lambda: None,
     ) -> None:
         self._store, self._config, self._concurrency, self._tell = store, config, concurrency, tell
         self._beside = beside
+        self._nursery = Nursery(config.process_environment()) if warm and usable() and config.kernel_nursery is None else None
+        if self._nursery is not None:
+            self._config = msgspec.structs.replace(config, kernel_nursery=self._nursery.place)
         self._owner = this_process("worker").text
         self._running: dict[str, threading.Thread] = {}
         self._asks: dict[str, Callable[[Asked], Any]] = {}
-        self._refused: dict[str, tuple[int, float]] = {}  # how often in a row, and until when it is left alone
+        self._refused: dict[str, int] = {}  # how often in a row
+        self._left: dict[str, float] = {}  # not to be looked at before then
         self._lock = threading.Lock()
-        self._wake, self._stopped = threading.Event(), False
-        self._swept = float("-inf")
+        self._wake, self._stopped, self._finishing = threading.Event(), False, False
+        self._sweep_at = float("-inf")
         self._away = 0  # looks in a row that did not reach the journal
 
     def stop(self, why: str = "the worker was told to end") -> None:
@@ -64,17 +81,35 @@ class Service:
             ask(self._go(why))
         self._wake.set()
 
-    def run(self, *, once: bool = False) -> None:
+    def finish(self) -> None:
+        """Begin nothing more, and end when what runs has come to its end. From any thread."""
+        self._finishing = True
+        self._wake.set()
+
+    def run(self, *, once: bool = False, idle: float = float("inf")) -> None:
         """Work.
 
         Args:
             once: come back when nothing more can be worked on now.
+            idle: come back when nothing was worked on for so many seconds.
 
         Raises:
             StoreError: with ``once``: the journal cannot be reached.
         """
-        while not self._stopped:
+        try:
+            self._run(once, idle)
+            for thread in list(self._running.values()):
+                thread.join()
+        finally:
+            if self._nursery is not None:
+                self._nursery.stop()
+
+    def _run(self, once: bool, idle: float) -> None:
+        busy = clock.monotonic()
+        while not self._stopped and not (self._finishing and not self._running):
             try:
+                if self._nursery is not None:
+                    self._nursery.look()
                 began = self._look()
                 self._away = 0
             except StoreError as error:
@@ -84,50 +119,83 @@ class Service:
                 if self._away == 1:
                     self._tell("", "journal", error)
                 began = False
-            if once and not began and not self._running:
-                break
+            if began or self._running:
+                busy = clock.monotonic()
+            elif once or clock.monotonic() - busy > idle:
+                return
             self._wake.wait(min(LOOK * 2**self._away, 10.0))
             self._wake.clear()
-        for thread in list(self._running.values()):
-            thread.join()
 
     # ---- finding
 
     def _look(self) -> bool:
         self._beside()
         now = clock.monotonic()
-        with self._lock:
-            free = self._concurrency - len(self._running)
-        found: list[tuple[Execution, bool]] = []
-        if now - self._swept >= SWEEP:
-            self._swept = now
+        self._left = {id: until for id, until in self._left.items() if until > now}
+        lost: list[Execution] = []
+        if now >= self._sweep_at:
             tell_all(self._store)
             expire_due(self._store, noticed_by="worker")
-            found += [(h, False) for h in orphans(self._store)]
-        if free > 0:
-            more = len(self._running) + len(self._refused)
-            found += [(h, True) for h in due(self._store, queued=True, limit=free + more)]
+            lost = [h for h in waking.orphans(self._store) if h.id not in self._left]
+            # ten thousand parents that wait take their time: what is swept up is a rest that some crash has left
+            self._sweep_at = now + max(SWEEP, 50 * (clock.monotonic() - now))
         began = False
-        for header, claimed in found:
-            if self._stopped or len(self._running) >= self._concurrency:
+        for header in lost:
+            began = (self._room() > 0 and self._ours(header) and self._begin(header)) or began
+        for _ in range(_PAGES):  # what is not ours is passed by
+            room = self._room()
+            found = waking.due(self._store, queued=True, leave={*self._running, *self._left}, limit=room) if room > 0 else []
+            for header in found:
+                began = (self._ours(header) and self._claim(header) and self._begin(header)) or began
+            if len(found) < room or not found:
                 break
-            if header.mode != Mode.BATCH:  # a person goes on with it, not a worker
-                self._store.append(header.id, (), fence=None, change=Change(due_at=0))
-                continue
-            if header.id not in self._running and self._refused.get(header.id, (0, 0.0))[1] <= now:
-                if not claimed or claim_wake_up(self._store, header.id, self._owner):
-                    self._begin(header)
-                    began = True
         return began
+
+    def _room(self) -> int:
+        return 0 if self._stopped or self._finishing else self._concurrency - len(self._running)
+
+    def _ours(self, header: Execution) -> bool:
+        """Whether a worker continues it. A scheduler continues what it drives, and is told so when it does not notice."""
+        if header.id in self._running:
+            return False
+        if header.mode != Mode.BATCH:  # a person goes on with it
+            self._store.append(header.id, (), fence=None, change=Change(due_at=0))
+            return False
+        scheduler = waking.scheduler_of(self._store, header.id)
+        if scheduler is None:
+            return True
+        late = self._store.now() - (header.due_at or header.updated_at)
+        if not scheduler.here:
+            self._leave(header, SCHEDULER_LOOKS * 10)
+            return late > ABANDONED
+        if late < SCHEDULER_LOOKS:
+            self._leave(header, SCHEDULER_LOOKS)
+            return False
+        self._leave(header, TOLD)
+        if waking.tell(scheduler, self._config):
+            self._tell(header.id, "told", scheduler)
+            return False
+        return True
+
+    def _claim(self, header: Execution) -> bool:
+        claimed = waking.claim_wake_up(self._store, header.id, self._owner)
+        if not claimed:
+            self._leave(header, CLAIMED)
+        return claimed
+
+    def _leave(self, header: Execution, seconds: float) -> None:
+        self._left[header.id] = clock.monotonic() + seconds
 
     # ---- working
 
-    def _begin(self, header: Execution) -> None:
+    def _begin(self, header: Execution) -> bool:
+        point("worker.before_begin")
         thread = threading.Thread(target=self._work, args=(header,), name=f"work-{header.id}", daemon=True)
         with self._lock:
             self._running[header.id] = thread
         self._tell(header.id, "begun", header)
         thread.start()
+        return True
 
     def _work(self, header: Execution) -> None:
         def reins(ask: Callable[[Asked], Any]) -> None:
@@ -138,9 +206,12 @@ class Service:
         try:
             result = execute(self._store, self._config, header.id, by_person=False, label="worker", reins=reins)
             self._refused.pop(header.id, None)
+            if result.status == Status.SUSPENDED:
+                self._leave(header, LOOK)  # whatever it is due for at once again: others have their turn first
             self._tell(header.id, "left", result)
         except (OperatorError, Fenced) as error:
             if isinstance(error, Fenced) or error.code == "HF250":
+                self._leave(header, CLAIMED)
                 self._tell(header.id, "taken", error)
             else:
                 self._refuse(header, error)
@@ -153,8 +224,9 @@ class Service:
             self._wake.set()
 
     def _refuse(self, header: Execution, error: BaseException) -> None:
-        times = self._refused.get(header.id, (0, 0.0))[0] + 1
-        self._refused[header.id] = (times, clock.monotonic() + min(2.0 ** (times - 1), MOST_PATIENCE))
+        times = self._refused.get(header.id, 0) + 1
+        self._refused[header.id] = times
+        self._leave(header, min(2.0 ** (times - 1), MOST_PATIENCE))
         self._tell(header.id, "refused", error)
 
     def _go(self, why: str) -> Asked:

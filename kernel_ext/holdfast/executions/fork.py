@@ -32,11 +32,16 @@ _TAKEN = (
 )
 
 
-def fork(store: Store, config: Config, source: Execution, step: str, *, id: str | None = None, output: str | None = None) -> Execution:
-    """Make the new execution; it is queued.
+def fork(
+    store: Store, config: Config, source: Execution, step: str, *, id: str | None = None, output: str | None = None, queued: bool = False
+) -> Execution:
+    """Make the new execution.
 
     Steps that do not come after ``step`` keep their records, checkpoints and calls; ``step`` and what follows it start afresh, effects
     included. The source stays as it is.
+
+    Args:
+        queued: any worker may take it. Otherwise whoever makes it works on it.
 
     Raises:
         LookupFailedError: HF603, the runbook has no such step.
@@ -66,7 +71,7 @@ def fork(store: Store, config: Config, source: Execution, step: str, *, id: str 
         forked_from=source.id,
         parent=None,
         key=None,
-        due_at=None,
+        due_at=at if queued else None,
         fence=0,
         owner=None,
         lease_until=None,

@@ -1,28 +1,62 @@
-"""What may be worked on now, and who starts a worker for it: several may notice, one acts."""
+"""What may be worked on now, and whose it is to continue: one lookup for all who do so, and one claim, so that one of them acts.
+
+The callers differ only in what "continue" means to them: a worker starts a thread, the engine of a parent works on its children beside
+it, Dagster resumes a run. A gateway only asks whether there is anything for a worker to do.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from holdfast.config import Config
+from holdfast.foundation import plugins, process
 from holdfast.journal.errors import OnceTaken
-from holdfast.journal.ownership import gone, unattended
+from holdfast.journal.ownership import gone, parse, unattended
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Execution, Mode, Status
 
 #: Seconds after which whoever claimed a wake-up and brought nothing about is taken for dead.
 _PATIENCE = 30.0
+#: ``what`` of the note that says which scheduler drives an execution.
+SCHEDULER = "scheduler"
 
 
-def due(store: Store, *, queued: bool = False, limit: int | None = None) -> list[Execution]:
-    """Suspended executions whose answer, timer, signal or child is there; by index, however many others are suspended.
+class Scheduler(msgspec.Struct, frozen=True, kw_only=True):
+    """Who drives an execution instead of a worker: Dagster, say."""
+
+    launcher: str  # the name under which it is announced (``holdfast.launchers``)
+    home: str  # its folder
+    host: str
+
+    @property
+    def here(self) -> bool:
+        """Whether it can be told from this machine."""
+        return self.host == process.host() and Path(self.home).is_dir()
+
+
+def due(
+    store: Store, *, queued: bool = False, parent: str | None = None, leave: Collection[str] = (), limit: int | None = None
+) -> list[Execution]:
+    """Suspended executions whose answer, timer, signal or child is there, the longest due first; by index, however many are suspended.
 
     Args:
         queued: with those that were queued for a worker.
+        parent: only what that execution has started.
+        leave: ids that the caller does not want now; they do not count towards ``limit``.
 
     Raises:
         StoreError.
     """
     statuses = (Status.SUSPENDED, Status.QUEUED) if queued else (Status.SUSPENDED,)
-    return store.headers(statuses=statuses, due_before=store.now(), newest_first=False, limit=limit)
+    most = None if limit is None else limit + len(leave)
+    found = store.headers(statuses=statuses, parent=parent, due_before=store.now(), newest_first=False, limit=most)
+    return [h for h in found if h.id not in leave][:limit]
 
 
 def orphans(store: Store) -> list[Execution]:
@@ -36,11 +70,42 @@ def orphans(store: Store) -> list[Execution]:
     return [h for h in running if h.mode == Mode.BATCH and unattended(h, now, store.step_leases(h.id) if h.owner else ())]
 
 
+def scheduler_of(store: Store, id: str) -> Scheduler | None:
+    """Who was the last scheduler to drive the execution; None: a worker's to continue.
+
+    Raises:
+        StoreError.
+    """
+    told = [n for e in store.read(id, kinds=(Kind.NOTE,)) if (n := e.data).get("what") == SCHEDULER]
+    return Scheduler(**{name: str(told[-1].get(name) or "") for name in Scheduler.__struct_fields__}) if told else None
+
+
+def tell(scheduler: Scheduler, config: Config) -> bool:
+    """Tell a scheduler of this machine to continue what is due, in a process of its own that is not waited for.
+
+    Returns:
+        whether it could be told.
+    """
+    plugin = next((p for p in plugins.find("holdfast.launchers") if p.name == scheduler.launcher), None)
+    if plugin is None or not scheduler.here:
+        return False
+    # it may take seconds to import what it needs, and the worker that it starts outlives it
+    subprocess.Popen(
+        [sys.executable, "-m", f"{plugin.target.partition('.')[0]}.wake", scheduler.home],
+        env=config.process_environment(),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return True
+
+
 def claim_wake_up(store: Store, id: str, by: str) -> bool:
     """Whether the caller is the one to start a worker for this suspension of the execution.
 
-    The first to ask is; who asks after that is told no, unless nothing came of it for half a minute or the first is known to be gone. This
-    spares needless workers only: two that start nevertheless are told apart by the lease.
+    The first to ask is, and is again when it asks again; another one is told no, unless nothing came of it for half a minute or the first
+    is known to be gone. This spares needless workers only: two that start nevertheless are told apart by the lease.
 
     Args:
         by: who asks; an owner's text (``Owner.text``) where the caller is the worker itself.
@@ -48,15 +113,18 @@ def claim_wake_up(store: Store, id: str, by: str) -> bool:
     Raises:
         StoreError.
     """
-    suspensions = store.read(id, kinds=(Kind.EXECUTION_SUSPENDED, Kind.EXECUTION_PAUSED))
-    last = suspensions[-1].seq if suspensions else 0
+    stops = store.read(id, kinds=(Kind.EXECUTION_SUSPENDED, Kind.EXECUTION_PAUSED, Kind.EXECUTION_RESUMED))
+    last = stops[-1].seq if stops else 0
     attempt = 0
     while True:
         draft = Draft(kind=Kind.NOTE, body={"what": "waking", "by": by}, actor=by, once=f"wake:{last}:{attempt}")
         try:
             store.append(id, (draft,), fence=None)
         except OnceTaken as taken:
-            if store.now() - taken.entry.at < _PATIENCE and not gone(str(taken.entry.data.get("by") or "")):
+            first = str(taken.entry.data.get("by") or "")
+            if first == by and parse(by) is not None:
+                return True
+            if store.now() - taken.entry.at < _PATIENCE and not gone(first):
                 return False
             attempt += 1
         else:

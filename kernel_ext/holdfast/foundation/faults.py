@@ -58,6 +58,7 @@ POINTS: Final[frozenset[str]] = frozenset(
         "shell.after_spawn",
         "engine.before_step",
         "engine.after_step",
+        "worker.before_begin",
     }
 )
 

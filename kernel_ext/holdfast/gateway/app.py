@@ -21,7 +21,7 @@ from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.pages import routes
 
 API: Final = "/api/v1"
-_LOOK: Final = 1.0  # seconds between two looks at answered executions
+_LOOK: Final = 1.0  # seconds between two looks for something to do
 #: Where each part of the API is.
 ROUTERS: Final = (
     (API, executions.router), (API, prompts.router), (API, runbooks.router), (API, signals.router),
@@ -96,10 +96,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def watch(hall: Hall) -> None:
-    """See to it that what was answered here goes on."""
+    """See to it that somebody works on what there is to do."""
     while True:
         await asyncio.sleep(_LOOK)
         try:
             await run_in_threadpool(hall.workers.look)
         except Exception:
-            _log.exception("answered executions could not be looked at")
+            _log.exception("it could not be seen whether there is something for a worker to do")

@@ -74,7 +74,7 @@ def answer(asker: Asker, id: str, verdict: str | None, *, value: Any = None, why
             groups=asker.groups,
         )
     if answered.state != PromptState.OPEN:
-        asker.hall.workers.expect(header.id, asker.person.name)
+        asker.hall.workers.expect(header)
     return _shown(asker, answered, header)
 
 

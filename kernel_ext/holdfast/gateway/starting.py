@@ -45,7 +45,7 @@ def start(
                 "HF254", "this idempotency key was used for another start", cure="Use a new key for a new start.", execution=header.id
             )
         if there is None or there.id != header.id:
-            asker.hall.workers.begin(header.id, asker.person.name)
+            asker.hall.workers.look()
             return header, True
         return header, False
 
@@ -58,7 +58,7 @@ def rerun(asker: Asker, header: Execution, step: str) -> Execution:
     """
     with asker.acting("rerun", header.id, header.runbook):
         forked = asker.client.fork(header.id, step)
-        asker.hall.workers.begin(forked.id, asker.person.name)
+        asker.hall.workers.look()
         return forked
 
 

@@ -1,32 +1,34 @@
-"""Who works on what is started, resumed or answered here: a detached ``holdfast resume``, or whoever looks for due executions."""
+"""Who works on what is started, resumed or answered here: a worker beside the gateway, or workers and schedulers elsewhere."""
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 import threading
 from typing import Final
 
-import msgspec
-
 from holdfast.access.person import Person
 from holdfast.client import Client
-from holdfast.client.waking import claim_wake_up
+from holdfast.client.waking import wake_scheduler
 from holdfast.config import Config
-from holdfast.errors import HoldfastError, OperatorError, StoreError
+from holdfast.errors import OperatorError
+from holdfast.executions.waking import due, orphans
 from holdfast.foundation import clock
 from holdfast.journal.ownership import held, unattended
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Change, Execution, Mode, Status
 
-_PATIENCE: Final = 600.0  # seconds for which an answered execution is watched: its kernel may hold, take the answer, or suspend
-_log = logging.getLogger("holdfast.gateway")
+_IDLE: Final = 900.0  # seconds without work after which the worker ends; the next thing to do starts another
+_SWEEP: Final = 5.0  # seconds between two looks for what lost its worker
+_MOST_PATIENCE: Final = 60.0
 
 
 class Workers:
-    """Starts engines beside the gateway (``workers = "detached"``) or leaves executions to a worker (``"queue"``).
+    """Keeps one ``holdfast worker`` beside the gateway while there is something to do (``workers = "detached"``), or leaves that to
+    others (``"queue"``).
+
+    The worker ends in its own time when the gateway does: what it has begun comes to its end.
 
     Args:
         store: the journal.
@@ -36,12 +38,13 @@ class Workers:
     def __init__(self, store: Store, config: Config) -> None:
         self._store, self._config = store, config
         self._lock = threading.Lock()
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._watched: dict[str, tuple[float, str]] = {}  # execution -> until when, in whose name
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sweep_at = 0.0
+        self._deaths, self._not_before = 0, 0.0
 
     @property
     def detached(self) -> bool:
-        """Whether engines are started here."""
+        """Whether a worker is started here."""
         return self._config.workers == "detached"
 
     def go_on(self, header: Execution, person: Person, why: str = "") -> None:
@@ -56,73 +59,67 @@ class Workers:
             raise OperatorError("HF253", "this is a person's session", cure="Continue it where it was begun.", execution=header.id)
         if not unattended(header, self._store.now(), self._store.step_leases(header.id)):
             raise held(header.id, header.owner, header.lease_until)
-        body = {"what": "resume", "who": person.name, "why": why}
-        drafts = [Draft(kind=Kind.REQUESTED, body=body, actor=person.name)]
+        drafts = [Draft(kind=Kind.REQUESTED, body={"what": "resume", "who": person.name, "why": why}, actor=person.name)]
         change = None
-        if not self.detached and header.status in (Status.PAUSED, Status.FAILED):
-            drafts.append(
-                Draft(kind=Kind.EXECUTION_RESUMED, body={"from": str(header.status), "who": person.name, "why": why}, actor=person.name)
-            )
+        if header.status in (Status.PAUSED, Status.FAILED):
+            body = {"from": str(header.status), "who": person.name, "why": why}
+            drafts.append(Draft(kind=Kind.EXECUTION_RESUMED, body=body, actor=person.name))
             change = Change(status=Status.SUSPENDED, reason=f"resumed by {person.name}", due_at=self._store.now())
-        elif not self.detached and header.status == Status.SUSPENDED:
+        elif header.status in (Status.SUSPENDED, Status.QUEUED):
             change = Change(due_at=self._store.now())
         self._store.append(header.id, drafts, fence=None, change=change)
-        self.begin(header.id, person.name)
+        self.look()
 
-    def begin(self, execution: str, user: str) -> None:
-        """Start an engine for an execution that nobody works on; nothing when that is left to others.
+    def expect(self, header: Execution) -> None:
+        """Something has come that the execution waits for: whoever continues it is told at once.
 
         Raises:
-            OperatorError: HF271.
+            OperatorError: HF271. StoreError.
+        """
+        if self.detached and not wake_scheduler(Client(self._store, self._config), header.id):
+            self.look()
+
+    def look(self) -> None:
+        """Start the worker when there is something to do for one and none runs; called again and again.
+
+        Raises:
+            OperatorError: HF271. StoreError.
         """
         if not self.detached:
             return
-        config = msgspec.structs.replace(self._config, user=user)
-        logs = config.state_dir / "logs"
+        with self._lock:
+            if self._process is not None:
+                if self._process.poll() is None:
+                    return
+                self._count_death(self._process.returncode)
+            now = clock.monotonic()
+            if now < self._not_before or not (due(self._store, queued=True, limit=1) or self._lost(now)):
+                return
+            self._start()
+
+    def _lost(self, now: float) -> bool:
+        if now < self._sweep_at:
+            return False
+        self._sweep_at = now + _SWEEP
+        return bool(orphans(self._store))
+
+    def _count_death(self, status: int) -> None:
+        self._process = None
+        self._deaths = self._deaths + 1 if status else 0
+        self._sweep_at = 0.0
+        if self._deaths > 1:
+            self._not_before = clock.monotonic() + min(2.0 ** (self._deaths - 1), _MOST_PATIENCE)
+
+    def _start(self) -> None:
+        logs = self._config.state_dir / "logs"
+        command = [sys.executable, "-m", "holdfast", "worker", "--attached", "--idle", str(_IDLE)]
         try:
             logs.mkdir(parents=True, exist_ok=True)
-            with open(logs / f"{execution}.log", "ab") as log:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "holdfast", "resume", execution, "--quiet"],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=config.process_environment(), start_new_session=True,
-                )  # fmt: skip
+            with open(logs / "gateway-worker.log", "ab") as log:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=self._config.process_environment(), start_new_session=True
+                )
         except OSError as error:
             raise OperatorError(
-                "HF271", f"no worker can be started: {error.strerror}", cure="Mend it, or start `holdfast worker`.", execution=execution
+                "HF271", f"no worker can be started: {error.strerror}", cure="Mend it, or start `holdfast worker`."
             ) from None
-        with self._lock:
-            self._processes = [p for p in self._processes if p.poll() is None] + [process]
-
-    def expect(self, execution: str, user: str) -> None:
-        """An execution was answered: see to it that it goes on."""
-        if self.detached:
-            with self._lock:
-                self._watched[execution] = (clock.monotonic() + _PATIENCE, user)
-
-    def look(self) -> None:
-        """Start engines for those expected executions that are suspended and due; called again and again."""
-        with self._lock:
-            self._processes = [p for p in self._processes if p.poll() is None]
-            watched = dict(self._watched)
-        for execution, (until, user) in watched.items():
-            try:
-                if self._went_on(execution, user) or clock.monotonic() > until:
-                    with self._lock:
-                        self._watched.pop(execution, None)
-            except StoreError:
-                continue
-            except HoldfastError as error:
-                _log.error("%s cannot go on: %s", execution, error)
-                with self._lock:
-                    self._watched.pop(execution, None)
-
-    def _went_on(self, execution: str, user: str) -> bool:
-        header = self._store.header(execution)
-        if header is None or header.status.ended:
-            return True
-        now = self._store.now()
-        if header.status == Status.SUSPENDED and header.due_at is not None and header.due_at <= now and unattended(header, now):
-            if header.mode == Mode.BATCH and claim_wake_up(Client(self._store, self._config), execution, "gateway"):
-                self.begin(execution, user)
-            return True
-        return False

@@ -100,7 +100,8 @@ class Store(Protocol):
         limit: int | None = None,
         after: str | None = None,
     ) -> list[Execution]:
-        """Headers by index. ``orphaned_at``: running ones whose lease ended before that time. ``after``: paging, the last id seen."""
+        """Headers by index, by id. ``due_before`` with the oldest first, and no ``after``: the longest due first. ``orphaned_at``: running
+        ones whose lease ended before that time. ``after``: paging, the last id seen."""
 
     def pending(
         self,

@@ -46,6 +46,7 @@ _MODULES = (
 #: Variables that act when the interpreter or a library is loaded: a forked kernel cannot have others than the nursery.
 _LOADING = ("PYTHON", "LD_", "DYLD_", "MALLOC_", "OMP_", "LANG", "LC_")
 _LINE = 4 << 20
+_CHANGED = "modules have changed on disk"
 
 
 def main() -> None:
@@ -69,15 +70,14 @@ def main() -> None:
         selector.register(listener, selectors.EVENT_READ)
         while True:
             ready = {key.fileobj for key, _ in selector.select()}
-            if listener in ready:
-                _serve(listener, own, sources)
-            if sys.stdin.fileno() in ready:
+            if (listener in ready and not _serve(listener, own, sources)) or sys.stdin.fileno() in ready:
                 with contextlib.suppress(OSError):
                     os.unlink(place)
                 return
 
 
-def _serve(listener: socket.socket, own: dict[str, str], sources: dict[str, Any]) -> None:
+def _serve(listener: socket.socket, own: dict[str, str], sources: dict[str, Any]) -> bool:
+    """Answer one request; returns False when no further one can be answered otherwise than with no."""
     connection, _ = listener.accept()
     with connection:
         connection.settimeout(5.0)
@@ -90,7 +90,7 @@ def _serve(listener: socket.socket, own: dict[str, str], sources: dict[str, Any]
             refusal = _refusal(request, own, sources)
             if refusal:
                 connection.sendall(json.dumps({"no": refusal}).encode() + b"\n")
-                return
+                return refusal != _CHANGED
             pid = os.fork()
             if pid == 0:
                 _become_kernel(request, descriptors)
@@ -101,13 +101,14 @@ def _serve(listener: socket.socket, own: dict[str, str], sources: dict[str, Any]
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+    return True
 
 
 def _refusal(request: dict[str, Any], own: dict[str, str], sources: dict[str, Any]) -> str:
     if _loading(request["environment"]) != own:
         return "the environment of its interpreter differs"
     if any(_stamp(path) != stamp for path, stamp in sources.items()):
-        return "modules have changed on disk"
+        return _CHANGED
     threads = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else threading.active_count()
     return f"{threads} threads run here" if threads > 1 else ""
 

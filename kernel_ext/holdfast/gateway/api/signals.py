@@ -21,5 +21,5 @@ def send(
     header = asker.execution(id)
     with asker.acting("signal", header.id, header.runbook):
         asker.client.signal(header.id, name, asked.value if asked else None, key=idempotency_key, via=asker.via)
-        asker.hall.workers.expect(header.id, asker.person.name)
+        asker.hall.workers.expect(header)
     return shown(asker, asker.client.get(header.id))

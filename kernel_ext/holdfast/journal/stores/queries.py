@@ -50,7 +50,10 @@ def headers_query(
     query = f"SELECT {columns} FROM {schema}execution"
     if where:
         query += " WHERE " + " AND ".join(where)
-    query += f" ORDER BY {plain}id {'DESC' if newest_first else 'ASC'}"
+    if due_before is not None and not newest_first and after is None:  # the longest due first: nobody is passed by for long
+        query += " ORDER BY due_at, id"
+    else:
+        query += f" ORDER BY {plain}id {'DESC' if newest_first else 'ASC'}"
     if limit is not None:
         query += f" LIMIT {mark}"
         arguments.append(limit)

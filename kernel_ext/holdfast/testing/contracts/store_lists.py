@@ -93,6 +93,10 @@ class ListsContract(StoreFixtures):
         assert [h.id for h in store.headers(statuses=[Status.SUSPENDED, Status.RUNNING], runbook="r1")] == ["e3", "e1"]
         assert [h.id for h in store.headers(statuses=[])] == []
         assert [h.id for h in store.headers(due_before=2.0)] == ["e2", "e1"]
+        store.append("e0", [], fence=None, change=Change(due_at=2.5))
+        assert [h.id for h in store.headers(due_before=3.0, newest_first=False)] == ["e1", "e2", "e0", "e3"]
+        assert [h.id for h in store.headers(due_before=3.0, newest_first=False, limit=2)] == ["e1", "e2"]
+        assert [h.id for h in store.headers(due_before=3.0, newest_first=False, parent="e0")] == []
 
     def test_orphans(self, store: Store) -> None:
         for n, status in enumerate((Status.RUNNING, Status.RUNNING, Status.SUSPENDED)):
