@@ -115,6 +115,10 @@ CODES: dict[str, str] = {
     "HF408": "a reason is missing",
     "HF409": "the name was not typed",
     "HF410": "nobody answered in time",
+    "HF420": "the hand-over has ended already",
+    "HF421": "a hand-over that is not theirs",
+    "HF422": "a hand-over that cannot be offered",
+    "HF423": "nothing is offered",
     # -- store: try again
     "HF501": "journal locked",
     "HF502": "disk full",

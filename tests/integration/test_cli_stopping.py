@@ -89,7 +89,7 @@ def test_sigterm_suspends_for_whoever_comes_next(sandbox: Sandbox, worker: subpr
     worker.communicate(timeout=60)
     assert worker.returncode == 3
     shown = sandbox.holdfast("show", "w", "--json").json
-    assert (shown["status"], shown["owner"]) == ("suspended", None)
+    assert (shown["status"], shown["worker"]) == ("suspended", None)
     assert "SIGTERM" in shown["reason"]
     assert shown["due_at"] is not None
     (sandbox.folder / "go").touch()

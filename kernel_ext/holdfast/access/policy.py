@@ -39,6 +39,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "resume": "runbooks whose executions may be resumed",
     "cancel": "runbooks whose executions may be cancelled",
     "rerun": "runbooks whose executions may be run again from a step",
+    "handover": "runbooks whose executions may be handed over and taken over",
     "signal": "runbooks whose executions may be sent a signal",
     "secrets": "runbooks (or runbook/parameter) whose secret parameters may be read",
     "event": "sources (the `source` of a CloudEvent) that may be posted",

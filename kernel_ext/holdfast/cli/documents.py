@@ -36,7 +36,7 @@ def execution_document(header: Execution) -> dict[str, Any]:
         "parent": header.parent,
         "forked_from": header.forked_from,
         "key": header.key,
-        "owner": header.owner,
+        "worker": header.owner,
         "lease_until": time(header.lease_until) if header.owner else None,
     }
 
@@ -147,4 +147,4 @@ def call_document(call: CallHistory) -> dict[str, Any]:
 
 def moment_document(moment: Moment) -> dict[str, Any]:
     """A line of the timeline."""
-    return {"id": moment.id, "at": time(moment.at), "who": moment.who, "kind": moment.kind, "step": moment.step, "text": moment.text}
+    return {name: getattr(moment, name) for name in moment.__struct_fields__} | {"at": time(moment.at)}

@@ -96,6 +96,8 @@ def _ended(prompt: Any) -> str:
 def show(desk: Desk, id: str, calls: bool, entries: bool) -> None:
     """Show the execution ID (a unique beginning or end of the id will do): its state, steps, and calls."""
     from holdfast.cli.texts import coloured
+    from holdfast.executions.handover import fold as handovers
+    from holdfast.executions.handover import in_charge
 
     found = desk.client().history(id)
     open_prompts = desk.client().prompts(execution=found.execution.id)
@@ -104,9 +106,10 @@ def show(desk: Desk, id: str, calls: bool, entries: bool) -> None:
         children = desk.client().children(found.execution.id)
         document["children"] = [{"id": c.id, "runbook": c.runbook, "status": str(c.status)} for c in children]
         document["outputs"] = desk.client().outputs(found.execution.id)
+        document["owner"] = in_charge(found.execution, handovers(found.entries))
         desk.document(document)
         return
-    _print_header(desk, found)
+    _print_header(desk, found, in_charge(found.execution, handovers(found.entries)))
     _print_steps(desk, found.steps)
     for child in desk.client().children(found.execution.id):
         desk.out.print(f"  started {escape(child.runbook)}  {escape(child.id)}  {coloured(child.status)}")
@@ -141,7 +144,7 @@ def _show_document(found: History, open_prompts: list[Any], calls: bool, entries
     return document
 
 
-def _print_header(desk: Desk, found: History) -> None:
+def _print_header(desk: Desk, found: History, owner: str) -> None:
     from holdfast.cli.texts import coloured, when
 
     header = found.execution
@@ -151,6 +154,7 @@ def _print_header(desk: Desk, found: History) -> None:
         "notebook": header.path,
         "parameters": ", ".join(f"{k}={v!r}" for k, v in header.shown_parameters.items()),
         "started": f"{when(header.created_at)} by {header.started_by}",
+        "owner": owner if owner != header.started_by else None,
         "forked from": header.forked_from,
         "parent": header.parent,
         "due": when(header.due_at),

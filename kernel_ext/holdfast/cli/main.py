@@ -22,6 +22,8 @@ _COMMANDS = {
     "pause": "holdfast.cli.ask:pause",
     "prompts": "holdfast.cli.look:prompts",
     "answer": "holdfast.cli.ask:answer",
+    "handover": "holdfast.cli.handover:handover",
+    "report": "holdfast.cli.handover:report",
     "events": "holdfast.cli.events:events",
     "rules": "holdfast.cli.rules:rules",
     "signal": "holdfast.cli.worker:signal",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from typing import Any
 
 from holdfast.cli.documents import time
-from holdfast.cli.texts import duration, request_line
+from holdfast.cli.texts import duration
+from holdfast.client.markdown import fenced, inline, table
 from holdfast.executions.evidence import Evidence
-from holdfast.executions.rendering import joined, output_plain, plain, source_of
+from holdfast.executions.rendering import joined, output_plain, source_of
+from holdfast.model.call import request_line
 
 
 def markdown(found: Evidence) -> str:
@@ -21,12 +21,12 @@ def markdown_sections(found: Evidence) -> str:
     """All but the notebook."""
     header = found.execution
     title = found.history.manifest.title if found.history.manifest else header.runbook
-    parts = [f"# Evidence: {title}\n", _facts(found), "## Steps\n", _table(*steps_table(found))]
+    parts = [f"# Evidence: {title}\n", _facts(found), "## Steps\n", table(*steps_table(found))]
     if found.history.calls:
-        parts += ["## Calls\n", _table(*calls_table(found))]
+        parts += ["## Calls\n", table(*calls_table(found))]
     if found.prompts:
-        parts += ["## Questions and answers\n", _table(*prompts_table(found))]
-    parts += ["## Timeline\n", _table(*timeline_table(found))]
+        parts += ["## Questions and answers\n", table(*prompts_table(found))]
+    parts += ["## Timeline\n", table(*timeline_table(found))]
     return "\n".join(parts)
 
 
@@ -88,19 +88,7 @@ def timeline_table(found: Evidence) -> tuple[list[str], list[list[str]]]:
 
 
 def _facts(found: Evidence) -> str:
-    return "".join(f"- **{name}**: {_inline(value)}\n" for name, value in facts(found))
-
-
-def _table(head: list[str], rows: Iterable[list[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(_inline(value) for value in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _inline(text: str) -> str:
-    """One line of Markdown that shows ``text`` as it is."""
-    line = " ".join(plain(text).split())
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", line)
+    return "".join(f"- **{name}**: {inline(value)}\n" for name, value in facts(found))
 
 
 def _cells(notebook: dict[str, Any]) -> str:
@@ -110,7 +98,7 @@ def _cells(notebook: dict[str, Any]) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(source.strip() + "\n")
         elif cell["cell_type"] == "code" and source.strip():
-            parts.append(_fenced(source, "python"))
+            parts.append(fenced(source, "python"))
             parts += [_output(output) for output in cell.get("outputs", [])]
     return "\n".join(parts)
 
@@ -122,10 +110,4 @@ def _output(output: dict[str, Any]) -> str:
     if "image/png" in data:
         return f"![output](data:image/png;base64,{''.join(joined(data['image/png']).split())})\n"
     text = output_plain(output).rstrip("\n")
-    return _fenced(text, "text") if text else ""
-
-
-def _fenced(text: str, language: str) -> str:
-    longest = max((len(m) for m in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
+    return fenced(text, "text") if text else ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from holdfast.cli.desk import escape
 from holdfast.foundation import clock
+from holdfast.model.call import request_line
 
 if TYPE_CHECKING:
     from holdfast.engine.watcher import Result
@@ -64,16 +65,6 @@ def when(at: float | None) -> str:
 def ago(at: float | None) -> str:
     """How long since ``at``."""
     return f"{duration(max(0.0, clock.now() - at))} ago" if at else ""
-
-
-def request_line(request: dict[str, Any]) -> str:
-    """The call a prompt is about, as one line: the command as run, the operation with its parameters."""
-    operation = str(request.get("operation") or "")
-    arguments = request.get("arguments") or {}
-    shown = {k: v for k, v in arguments.items() if v not in (None, "", [], {})} if isinstance(arguments, dict) else {}
-    if request.get("kind") in ("shell", "call") or not shown:  # these say it all in one line already
-        return operation
-    return f"{operation} {', '.join(f'{k}={v!r}' for k, v in shown.items())}"
 
 
 def prompt_lines(prompts: Iterable[Prompt]) -> list[str]:

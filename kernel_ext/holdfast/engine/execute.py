@@ -21,6 +21,7 @@ from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
 from holdfast.executions import stopping
 from holdfast.executions.family import tell_all, tell_parent
+from holdfast.executions.handover import PENDING as HANDOVER
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
 from holdfast.executions.waking import orphans
@@ -229,7 +230,7 @@ def _standing_still(store: Store, header: Execution, by_person: bool, changes: b
     if stays:
         return _as_is(store, header)
     if header.status == Status.SUSPENDED and not changes:
-        pending = store.pending(execution=header.id)
+        pending = [p for p in store.pending(execution=header.id) if p.kind != HANDOVER]  # for that only people wait
         due = header.due_at is not None and header.due_at <= store.now()
         if not due and (pending or (header.due_at is not None and not by_person)):
             result, prompts = _as_is(store, header), tuple(p.key for p in pending if p.kind == "prompt")

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from holdfast.foundation import clock
+from holdfast.journal.ownership import described
 from holdfast.model.entry import Entry, Kind
 
 
@@ -19,6 +20,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     who: str
     kind: str
     step: str | None
+    key: str | None  # the prompt, call, signal ... that it speaks of
     text: str
 
 
@@ -42,7 +44,7 @@ def timeline(entries: Iterable[Entry], *, calls: bool = True) -> list[Moment]:
         text = _text(entry, body)
         if text:
             who = str(body.get("who") or body.get("by") or entry.actor or "")
-            moments.append(Moment(id=entry.seq, at=entry.at, who=who, kind=entry.kind, step=entry.step, text=text))
+            moments.append(Moment(id=entry.seq, at=entry.at, who=who, kind=entry.kind, step=entry.step, key=entry.key, text=text))
     return moments
 
 
@@ -96,7 +98,7 @@ def _operations(calls: Any) -> str:
 
 _TEXTS: dict[str, Callable[[Entry, dict[str, Any]], str]] = {
     Kind.EXECUTION_CREATED: _created,
-    Kind.EXECUTION_STARTED: lambda e, b: f"worker {b.get('owner')}",
+    Kind.EXECUTION_STARTED: lambda e, b: f"worker {described(str(b.get('owner') or ''))}",
     Kind.EXECUTION_SUSPENDED: lambda e, b: f"suspended{_why(b)}",
     Kind.EXECUTION_PAUSED: lambda e, b: f"paused{_why(b)}",
     Kind.EXECUTION_RESUMED: lambda e, b: f"resumed (it was {b.get('from', 'waiting')})",
@@ -114,6 +116,7 @@ _TEXTS: dict[str, Callable[[Entry, dict[str, Any]], str]] = {
     Kind.CALL_OUTCOME: _outcome,
     Kind.CALL_VERDICT: lambda e, b: f"verdict {b.get('verdict')}{_why(b)}",
     Kind.PROMPT_OPENED: lambda e, b: f"asked: {b.get('text')}",
+    Kind.PROMPT_VOTED: lambda e, b: f"voted {b.get('verdict')} via {b.get('via')}{_why(b)}",
     Kind.PROMPT_ANSWERED: lambda e, b: f"answered {b.get('verdict')} via {b.get('via')}{_why(b)}",
     Kind.PROMPT_EXPIRED: lambda e, b: "the question expired",
     Kind.PROMPT_WITHDRAWN: lambda e, b: f"the question was withdrawn{_why(b)}",
@@ -124,6 +127,10 @@ _TEXTS: dict[str, Callable[[Entry, dict[str, Any]], str]] = {
     Kind.SIGNAL_TAKEN: lambda e, b: "the signal was taken" if b.get("seq") else "no signal came in time",
     Kind.CHILD_AWAITED: lambda e, b: f"waits for {b.get('runbook')}, execution {b.get('child')}",
     Kind.CHILD_ENDED: lambda e, b: f"execution {b.get('child')} has {b.get('status')}",
+    Kind.HANDOVER_OFFERED: lambda e, b: f"offered to {', '.join(b.get('to') or ())}" + (f": {b['note']}" if b.get("note") else ""),
+    Kind.HANDOVER_ACCEPTED: lambda e, b: f"taken over from {b.get('from')}{_why(b)}",
+    Kind.HANDOVER_DECLINED: lambda e, b: f"the hand-over was declined{_why(b)}",
+    Kind.HANDOVER_WITHDRAWN: lambda e, b: f"the offer was withdrawn{_why(b)}",
     Kind.PUBLISHED: lambda e, b: f"published {', '.join(b.get('values') or ())}",
     Kind.ITEM_COMPLETED: lambda e, b: f"{b.get('loop', 'item')}: {b.get('item', e.key)} {b.get('state', 'done')}",
     Kind.NOTE: _note,

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.utils import get_openapi
 
-from holdfast.gateway.api import events, executions, health, live, people, prompts, runbooks, signals
+from holdfast.gateway.api import events, executions, handovers, health, live, people, prompts, runbooks, signals
 from holdfast.gateway.guard import App, Guard
 from holdfast.gateway.hall import Hall
 from holdfast.gateway.live import Live
@@ -24,7 +24,7 @@ API: Final = "/api/v1"
 _LOOK: Final = 1.0  # seconds between two looks for something to do
 #: Where each part of the API is.
 ROUTERS: Final = (
-    (API, executions.router), (API, prompts.router), (API, runbooks.router), (API, signals.router),
+    (API, executions.router), (API, prompts.router), (API, runbooks.router), (API, signals.router), (API, handovers.router),
     (API, events.router), (API, live.router), (API, people.router),
     ("", health.router),
 )  # fmt: skip

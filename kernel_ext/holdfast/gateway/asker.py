@@ -77,23 +77,24 @@ class Asker:
             raise
 
     @contextmanager
-    def acting(self, action: str, about: str, thing: str) -> Iterator[None]:
+    def acting(self, action: str, about: str, thing: str, *, detail: str = "") -> Iterator[None]:
         """Do something that changes something: allowed and written down first, and again when it fails.
 
         Args:
             action: of the policy.
             about: an execution's or prompt's id, a runbook's name.
             thing: what the policy knows it as.
+            detail: for the audit log.
 
         Raises:
             RequestError: HF702. StoreError: it cannot be written down, and so must not be done.
         """
         self.must(action, thing, about=about)
-        self._write(ALLOWED, action, about, thing.partition("/")[0])
+        self._write(ALLOWED, action, about, thing.partition("/")[0], detail=detail)
         try:
             yield
         except HoldfastError as error:
-            refused = error.code in ("HF406", "HF407")  # the question itself says who may answer
+            refused = error.code in ("HF406", "HF407", "HF421")  # the question or offer itself says who may
             self._write(REFUSED if refused else FAILED, action, about, thing.partition("/")[0], error)
             raise
 
@@ -116,10 +117,12 @@ class Asker:
         secret = self.hall.secret_names(header)
         return Veil({n: v for n, v in header.parameters.items() if n in secret and not self.may("secrets", f"{header.runbook}/{n}")})
 
-    def _write(self, outcome: str, action: str, about: str | None, runbook: str | None, error: HoldfastError | None = None) -> None:
+    def _write(
+        self, outcome: str, action: str, about: str | None, runbook: str | None, error: HoldfastError | None = None, *, detail: str = ""
+    ) -> None:
         self.hall.audit.write(
             outcome, self.person, action, about, runbook=runbook, via=self.via, address=self.address,
-            code=error.code if error else None, detail=error.what if error else "",
+            code=error.code if error else None, detail=error.what if error else detail,
         )  # fmt: skip
 
 

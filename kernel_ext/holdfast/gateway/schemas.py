@@ -122,12 +122,15 @@ class MomentShown(Shown):
     who: str
     kind: str
     step: str | None
+    key: str | None = Field(description="The prompt, call, signal ... that it speaks of.")
     text: str
 
     @classmethod
     def of(cls, moment: Moment) -> MomentShown:
         """From the timeline."""
-        return cls(id=moment.id, at=when(moment.at), who=moment.who, kind=str(moment.kind), step=moment.step, text=moment.text)
+        return cls(
+            id=moment.id, at=when(moment.at), who=moment.who, kind=str(moment.kind), step=moment.step, key=moment.key, text=moment.text
+        )
 
 
 class GraphNode(Shown):

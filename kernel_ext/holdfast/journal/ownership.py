@@ -29,6 +29,12 @@ def parse(text: str) -> Owner | None:
     return Owner(host=host, boot=boot, pid=int(pid), started=started, label=label)
 
 
+def described(owner: str) -> str:
+    """An owner's text for people; what is none is given back."""
+    who = parse(owner)
+    return f"{who.label} on {who.host}, process {who.pid}" if who else owner
+
+
 def gone(text: str) -> bool:
     """Whether the owner was a process of this machine, in this boot, that no longer exists. False when that cannot be told from here."""
     owner = parse(text)
@@ -83,8 +89,7 @@ def _holders(store: Store, execution: str, step: str | None) -> list[tuple[str, 
 
 def held(execution: str, owner: str | None, until: float | None) -> OperatorError:
     """The error that says who has the execution now."""
-    who = parse(owner) if owner else None
-    name = f"{who.label} on {who.host}, process {who.pid}" if who else owner or "another worker"
+    name = described(owner) if owner else "another worker"
     ends = f" until {clock.iso(until)} unless renewed" if until else ""
     return OperatorError(
         "HF250",

@@ -279,7 +279,7 @@ class Lifecycle:
         held.lost.set()
         header = held.store.header(held.header.id)
         turn.told |= {"state": "fenced", "execution": held.header.id, "reason": str(error)}
-        turn.notices = [notices.fenced(held.header.id, _holder(header.owner if header else None))]
+        turn.notices = [notices.fenced(held.header.id, _holder(header.owner) or header.reason if header else None)]
 
     def _swallowed(self, turn: Turn) -> ControlFlow | None:
         """A bare ``except:`` in the cell may have caught what unwinds it: the cell has not ended."""
@@ -314,10 +314,9 @@ def described(error: BaseException) -> dict[str, Any]:
 
 
 def _holder(owner: str | None) -> str | None:
-    from holdfast.journal.ownership import parse
+    from holdfast.journal.ownership import described
 
-    who = parse(owner) if owner else None
-    return f"{who.label} on {who.host}, process {who.pid}" if who else owner
+    return described(owner) if owner else None
 
 
 @contextlib.contextmanager

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rerun": ("STEP", "forget the step's records, its calls too: run its cells to make everything anew"),
     "new": ("", "leave this execution and begin another"),
     "resume": ("ID", "leave this execution and go on with another"),
+    "handover": (
+        "[ID] [--to WHO] [--note TEXT] [--accept | --decline | --withdraw] [--why TEXT]",
+        "what somebody who takes it over must know; offer it, take it over, say no, take the offer back",
+    ),
     "help": ("", "this list"),
 }
 
@@ -69,7 +73,7 @@ def complete(desk: Desk | None, line: str) -> list[str]:
         choices = tables.step_names(session)
     elif before[0] == "answer":
         choices = tables.answers(session, before[1:])
-    elif before[0] == "resume" and len(before) == 1:
+    elif before[0] in ("resume", "handover") and len(before) == 1:
         choices = tables.resumable(session)
     return [c for c in choices if c.startswith(word)]
 
@@ -124,7 +128,26 @@ def _answer(session: Session, arguments: list[str]) -> Bundle:
     return notice(f"Answered: {words[1]}", [f"Run the waiting cell{where} again; it goes on from there."])
 
 
-def _options(arguments: list[str], known: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+def _handover(session: Session, arguments: list[str]) -> Bundle:
+    from holdfast.kernel import handing
+
+    words, options = _options(arguments, ("to", "note", "why"), ("accept", "decline", "withdraw"))
+    hows = [name for name in ("accept", "decline", "withdraw") if name in options]
+    if (
+        len(words) > 1
+        or len(hows) + ("to" in options) > 1
+        or ("note" in options and "to" not in options)
+        or ("why" in options and not hows)
+    ):
+        raise _usage(f"%holdfast handover takes {COMMANDS['handover'][0]}")
+    id = tables.find_execution(session.store, words[0]) if words else (session.holding or session.ready()).header.id
+    if "to" in options:
+        return handing.offered(session, id, [name for name in options["to"].split(",") if name.strip()], options.get("note", ""))
+    return handing.ended(session, id, hows[0], options.get("why")) if hows else handing.shown(session, id)
+
+
+def _options(arguments: list[str], known: tuple[str, ...], flags: tuple[str, ...] = ()) -> tuple[list[str], dict[str, str]]:
+    """Words, and options with their values; a flag's value is empty."""
     words: list[str] = []
     options: dict[str, str] = {}
     rest = iter(arguments)
@@ -132,6 +155,8 @@ def _options(arguments: list[str], known: tuple[str, ...]) -> tuple[list[str], d
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--"):
             words.append(word)
+        elif name in flags and not equals:
+            options[name] = ""
         elif name not in known:
             raise _usage(f"there is no option --{name}")
         else:

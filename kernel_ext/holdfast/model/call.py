@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class Effect(StrEnum):
@@ -30,3 +32,13 @@ class Verdict(StrEnum):
     SKIP = "skip"  # go on without it
     ABORT = "abort"  # end the execution
     USE = "use"  # nondeterminism only: take the recorded result
+
+
+def request_line(request: Mapping[str, Any]) -> str:
+    """A call (``kind``, ``operation``, ``arguments``) as one line for people: the command as run, the operation with its parameters."""
+    operation = str(request.get("operation") or "")
+    arguments = request.get("arguments")
+    shown = {k: v for k, v in arguments.items() if v not in (None, "", [], {})} if isinstance(arguments, Mapping) else {}
+    if request.get("kind") in ("shell", "call") or not shown:  # these say it all in one line already
+        return operation
+    return f"{operation} {', '.join(f'{k}={v!r}' for k, v in shown.items())}"

@@ -42,6 +42,10 @@ class Kind(StrEnum):
     SIGNAL_TAKEN = "signal.taken"  # by one wait, once; body: seq of what was received, or that the time was up
     CHILD_AWAITED = "child.awaited"
     CHILD_ENDED = "child.ended"  # key: the child's id; body: its status
+    HANDOVER_OFFERED = "handover.offered"  # body: a model.handover.Handover
+    HANDOVER_ACCEPTED = "handover.accepted"  # body: who answers for the execution from now on
+    HANDOVER_DECLINED = "handover.declined"
+    HANDOVER_WITHDRAWN = "handover.withdrawn"
     PUBLISHED = "output.published"  # body: values by name
     ITEM_COMPLETED = "item.completed"  # for_each
     NOTE = "note"  # undeclared effects, orphaned records, flags: for people
@@ -81,7 +85,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """An open matter of an execution, kept in an index until closed: a prompt, a timer, an awaited signal or child."""
 
     execution: str
-    kind: str  # "prompt", "timer", "signal", "child"
+    kind: str  # "prompt", "timer", "signal", "child"; "handover", for which only people wait
     key: str  # unique within the execution
     due_at: float | None = None  # seconds since the epoch; None: no deadline
     body: bytes = b""  # msgpack, what a list shows without reading the entries

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from holdfast.errors import PromptError
 from holdfast.foundation import clock
+from holdfast.model.handover import among
 from holdfast.model.prompt import Prompt, PromptKind
-
-_GROUP = "group:"
 
 
 def may_answer(prompt: Prompt, who: str, groups: Iterable[str] = (), *, at: float | None = None) -> bool:
@@ -36,7 +35,7 @@ def refusal(prompt: Prompt, who: str, groups: Iterable[str] = (), *, at: float |
         if who == question.started_by:
             return f"{who} started the execution and may not approve it"
     allowed = who_may(prompt, at=at)
-    if allowed and not _among(who, groups, allowed):
+    if allowed and not among(who, groups, allowed):
         return f"{who} is not among those who may answer: {', '.join(allowed)}"
     if prompt.kind == PromptKind.APPROVE and any(vote.who == who for vote in prompt.votes):
         return f"{who} has voted already"
@@ -68,8 +67,3 @@ def check(prompt: Prompt, who: str, groups: Iterable[str]) -> None:
 def groups_of(who: str, groups: Mapping[str, Collection[str]]) -> tuple[str, ...]:
     """The groups in which ``who`` is; ``groups`` is name -> members, as the setting ``groups`` has it."""
     return tuple(sorted(name for name, members in groups.items() if who in members))
-
-
-def _among(who: str, groups: Iterable[str], allowed: Iterable[str]) -> bool:
-    mine = {who, *groups, *(f"{_GROUP}{name}" for name in groups)}
-    return not mine.isdisjoint(allowed)

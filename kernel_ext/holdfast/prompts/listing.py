@@ -63,6 +63,16 @@ def get(store: Store, id: str) -> Prompt:
     raise LookupFailedError("HF602", f"there is no prompt {id!r}", cure="`holdfast prompts` lists the open ones")
 
 
+def last_seq(store: Store, execution: str) -> int:
+    """The seq of the last entry about any prompt of ``execution``; 0 when there is none: what a listener need not be told again.
+
+    Raises:
+        StoreError.
+    """
+    entries = store.read(execution, kinds=_KINDS)
+    return entries[-1].seq if entries else 0
+
+
 def fold(entries: Iterable[Entry]) -> list[Prompt]:
     """Prompts from their entries, in order of opening."""
     prompts: dict[str, Prompt] = {}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from holdfast.cli.texts import duration, request_line, result_lines
+from holdfast.cli.texts import duration, result_lines
 from holdfast.engine.watcher import Failure, Result
+from holdfast.model.call import request_line
 from holdfast.model.execution import Status
 from holdfast.model.prompt import Prompt, PromptKind
 

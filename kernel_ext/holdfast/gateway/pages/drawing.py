@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from holdfast.foundation import clock
 from holdfast.gateway.asker import Asker
+from holdfast.model.call import request_line
 
 _environment = Environment(
     loader=PackageLoader("holdfast.gateway.pages"),
@@ -81,16 +82,6 @@ def left(at: float) -> str:
 def stamp(at: float | None) -> str:
     """A time for people: UTC."""
     return clock.utc(at).strftime("%Y-%m-%d %H:%M:%S UTC") if at else ""
-
-
-def request_line(request: dict[str, Any]) -> str:
-    """The call a prompt is about, as one line."""
-    operation = str(request.get("operation") or "")
-    arguments = request.get("arguments")
-    shown = {k: v for k, v in arguments.items() if v not in (None, "", [], {})} if isinstance(arguments, dict) else {}
-    if request.get("kind") in ("shell", "call") or not shown:
-        return operation
-    return f"{operation} " + ", ".join(f"{k}={v!r}" for k, v in shown.items())
 
 
 def pretty(value: Any) -> str:

@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.errors import HoldfastError, OperatorError
+from holdfast.executions.handover import handovers, in_charge
 from holdfast.executions.timeline import timeline
 from holdfast.gateway import asking, problems
 from holdfast.gateway.api.executions import visible
@@ -21,6 +22,7 @@ from holdfast.gateway.statistics import statistics
 from holdfast.gateway.texts import After, ExecutionId, Text
 from holdfast.journal.ownership import unattended
 from holdfast.model.execution import Execution, Mode, Status
+from holdfast.model.handover import HandoverState
 
 router = APIRouter()
 _PAGE = 50
@@ -66,6 +68,7 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
     after = {s.name: s.after for s in history.manifest.steps} if history.manifest else {}
     order = [s.name for s in history.manifest.steps] if history.manifest else []
     unusual = {n: a for n, a in after.items() if a != ((order[order.index(n) - 1],) if order.index(n) else ())}
+    given = handovers(asker.hall.store, header.id)
     alone = unattended(header, asker.hall.store.now(), asker.hall.store.step_leases(header.id))
     return page(
         request, "execution.html", asker, status=problems.status_of(problem) if problem else 200, header=header,
@@ -73,6 +76,7 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
         parameters=veil(header.parameters), reason=veil(header.reason), steps=steps, moments=moments, after=unusual,
         prompts=asking.prompts(asker, state=None, execution=header.id), last=history.entries[-1].seq if history.entries else 0,
         may=_may(asker, header, alone), live=not header.status.ended or header.owner is not None, problem=problem,
+        owner=in_charge(header, given), offered=next((h for h in given if h.state == HandoverState.OFFERED), None),
         lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH,
     )  # fmt: skip
 

@@ -12,11 +12,12 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from holdfast.errors import PromptError, RequestError
-from holdfast.gateway import asking, forms, problems
+from holdfast.gateway import asking, forms, handing, problems
 from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.pages.drawing import page
 from holdfast.gateway.texts import PromptId, clean_text, clean_value
 from holdfast.model.prompt import ANSWER, Prompt, PromptState, Question
+from holdfast.prompts import listing
 from holdfast.prompts.allowed import who_may
 
 router = APIRouter()
@@ -53,7 +54,10 @@ def inbox(request: Request, asker: Asking, mine: bool = False) -> Response:
     found.sort(key=lambda s: (s.prompt.due_at is None, s.prompt.due_at or 0.0, s.prompt.opened_at))
     shown = [s for s in found if s.refusal is None] if mine else found
     last = asker.hall.store.streams.newest_change()
-    return page(request, "inbox.html", asker, found=shown, total=len(found), mine=mine, last=last)
+    given = [(one, header, handing.may_take(asker, header, one)) for one, header in handing.offers(asker)]
+    return page(
+        request, "inbox.html", asker, offers=[o for o in given if o[2] or not mine], found=shown, total=len(found), mine=mine, last=last
+    )
 
 
 @router.get("/prompts/{id}")
@@ -70,7 +74,7 @@ async def answer(request: Request, asker: Asking, id: PromptId, filled: Filled) 
 
 def _answer(request: Request, asker: Asker, id: str, filled: Sent) -> Response:
     found = asking.prompt(asker, id)
-    verdict, why, typed = (_first(filled, name) for name in ("verdict", "why", "typed"))
+    verdict, why, typed = (first(filled, name) for name in ("verdict", "why", "typed"))
     value, errors = _value(found.prompt, verdict, filled)
     if len(why) > _LONGEST_WHY:
         errors["why"] = f"has more than {_LONGEST_WHY} characters"
@@ -96,7 +100,7 @@ def _value(prompt: Prompt, verdict: str, filled: Sent) -> tuple[Any, dict[str, s
         except ValueError as error:
             errors[""] = f"the answer {error}"
         return (value.get(_ONE) if _is_one(prompt) else value), errors
-    text = _first(filled, "result")
+    text = first(filled, "result")
     if verdict != "happened" or not text.strip():
         return None, {}
     try:
@@ -125,8 +129,9 @@ def _show(
     return page(
         request, "prompt.html", asker, status=status, found=found, prompt=prompt, question=question, execution=found.execution,
         fields=fields, errors=errors, others=[t for p, t in errors.items() if p not in flat and p not in ("why", "typed", "result")],
-        filled={name: _first(filled, name) for name in ("why", "typed", "result")}, late=late, done=done,
-        open=prompt.state == PromptState.OPEN, takes_result="happened" in prompt.verdicts, who=who_may(prompt),
+        filled={name: first(filled, name) for name in ("why", "typed", "result")}, late=late, done=done,
+        open=prompt.state == PromptState.OPEN, last=listing.last_seq(asker.hall.store, prompt.execution),
+        takes_result="happened" in prompt.verdicts, who=who_may(prompt),
         voted=len(prompt.votes), as_form=schema is not None,
     )  # fmt: skip
 
@@ -148,6 +153,6 @@ def _schema(prompt: Prompt) -> dict[str, Any] | None:
     return schema
 
 
-def _first(filled: Sent, name: str) -> str:
+def first(filled: Sent, name: str) -> str:
     values = filled.get(name) or [""]
     return values[0]

@@ -30,12 +30,11 @@ async function refresh(ids) {
 function listen(place) {
   const kinds = place.dataset.kinds.split(" "), ids = (place.dataset.refresh || "").split(" ").filter(Boolean);
   const source = new EventSource(place.dataset.live);
-  const began = Date.now();
   let waiting = null;
   const news = (event) => {
     const entry = JSON.parse(event.data);
     if (!kinds.some((k) => k === "*" || entry.kind.startsWith(k))) return;
-    if (place.dataset.key && Date.parse(entry.at) < began) return;
+    if (place.dataset.key && entry.key !== place.dataset.key) return;
     if (!ids.length) { document.getElementById("news").hidden = false; return; }
     clearTimeout(waiting);
     waiting = setTimeout(() => refresh(ids).catch(() => { document.getElementById("news").hidden = false; }), 300);
