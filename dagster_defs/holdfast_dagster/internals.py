@@ -214,7 +214,7 @@ class _Walk:
         if watched.left is not None:
             self._waiting[step.key] = step_context, watched.left.reason
             self._instance.event_log_storage.free_concurrency_slot_for_step(self._run_id, step.key)
-            yield DagsterEvent.engine_event(step_context, watched.left.reason, EngineEventData())
+            yield DagsterEvent.engine_event(step_context, watched.left.reason, EngineEventData(watched.left.details.get("links")))
             return None
         active.verify_complete(self._context, step.key)
         for event in active.plan_events_iterator(self._context):

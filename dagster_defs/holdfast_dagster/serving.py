@@ -51,8 +51,18 @@ def services(folder: Path, port: int, environment: Mapping[str, str]) -> Offer:
     if not own:
         notes.append(f"Dagster's instance is the one DAGSTER_HOME names: {home}")
     return Offer(
-        services=(Service(name="dagster", command=tuple(words), folder=folder, port=port, url=at, ready=f"{at}/server_info"),),
-        environment={"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1"},
+        services=(
+            Service(
+                name="dagster",
+                command=tuple(words),
+                folder=folder,
+                port=port,
+                url=at,
+                ready=f"{at}/server_info",
+                purpose="jobs, assets, schedules, sensors, runs",
+            ),
+        ),
+        environment={"DAGSTER_HOME": str(home), "DAGSTER_DISABLE_TELEMETRY": "1", "HOLDFAST_DAGSTER_URL": config.dagster_url or at},
         notes=tuple(notes),
         start=lambda environment: _start(home, environment),
         stop=lambda: _stop(home, own=own),

@@ -18,7 +18,8 @@ from holdfast.engine.telling import Stood, Told
 from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, HoldfastError, OperatorError
 from holdfast.model.execution import Execution, Status
-from holdfast_dagster import names, showing
+from holdfast.model.prompt import Prompt
+from holdfast_dagster import links, names, showing
 from holdfast_dagster.choosing import choose_execution, executions_of, point_run_at
 from holdfast_dagster.processes import alone_in_its_process
 from holdfast_dagster.suspension import Superseded, Suspended
@@ -42,6 +43,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 1
     reason: str = ""  # why it was skipped, tolerated or suspended
     notebook: str | None = None  # the output notebook
+    links: Mapping[str, Any] = {}  # to the pages about the execution
     outputs: tuple[Any, ...] = ()  # nbformat outputs of its cells, in order
 
     @property
@@ -58,7 +60,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     def metadata(self) -> dict[str, Any]:
         """Metadata values for the event log: what it printed and showed (see :func:`showing.metadata_of`), the notebook, the execution."""
         found = showing.metadata_of(self.outputs)
-        found["execution"] = dg.MetadataValue.text(self.execution)
+        found |= {"execution": dg.MetadataValue.text(self.execution), **self.links}
         if self.notebook is not None:
             found["notebook"] = dg.MetadataValue.notebook(self.notebook) if "://" not in self.notebook else self.notebook
         if self.attempts > 1:
@@ -140,6 +142,7 @@ class RunSessions:
             attempts=stood.attempts,
             reason=stood.reason,
             notebook=_notebook(client, driver.execution),
+            links=links.execution_links(client.config, driver.execution),
             outputs=stood.outputs,
         )
         return self._judged(context, stood, result, client, driver)
@@ -150,9 +153,9 @@ class RunSessions:
                 context.log.info(f"{stood.step} is {stood.state}" + (f": {stood.reason}" if stood.reason else ""))
             return result
         if stood.state in ("suspended", "paused"):
-            why = self._waits_for(client, driver, stood)
+            why, leads = self._waits_for(client, driver, stood)
             if _manners.get(self._run_id, Manners()).suspends:
-                raise Suspended(why)
+                raise Suspended(why, links=leads)
             context.log.warning(f"{stood.step} waits: {why}")
             return msgspec.structs.replace(result, state="suspended", reason=why)
         failure = stood.failure
@@ -160,17 +163,20 @@ class RunSessions:
         raise dg.Failure(description=what, metadata=result.metadata, allow_retries=False)
 
     @staticmethod
-    def _waits_for(client: Client, driver: Driver, stood: Stood) -> str:
-        """In words, for the run's page."""
+    def _waits_for(client: Client, driver: Driver, stood: Stood) -> tuple[str, dict[str, Any]]:
+        """In words, for the run's page; and where a person goes from there."""
         prompts = [p for p in client.prompts(execution=driver.execution) if p.step in (stood.step, None)]
         if prompts:
             first = prompts[0]
             more = f" ({len(prompts) - 1} more: holdfast prompts)" if len(prompts) > 1 else ""
-            return (
+            why = (
                 f"Step {stood.step} waits for a person, and holds no process meanwhile: {first.text}\n"
-                f"Answer it, and the run goes on by itself:\n    holdfast answer {first.id} {'|'.join(first.verdicts)}{more}"
+                f"Who may answer: {_who_may(first)}. Then the run goes on by itself:\n"
+                f"    holdfast answer {first.id} {'|'.join(first.verdicts)}{more}"
             )
-        return f"Step {stood.step} waits, and holds no process meanwhile" + (f": {stood.reason}" if stood.reason else "")
+            return why, links.prompt_links(client.config, first.id)
+        why = f"Step {stood.step} waits, and holds no process meanwhile" + (f": {stood.reason}" if stood.reason else "")
+        return why, links.execution_links(client.config, driver.execution)
 
     # ---- executions
 
@@ -195,8 +201,10 @@ class RunSessions:
         execution = choose_execution(client, self._instance, run, runbook, parameters)
         begun = any(e.id == execution.header.id for e in executions_of(client, run))
         point_run_at(self._instance, run, execution)
+        if not begun:
+            links.say_which_execution(self._instance, run, client.config, execution.header)
         if not self._instance.is_ephemeral:
-            note_scheduler(client, execution.header.id, "dagster", self._instance.root_directory)
+            note_scheduler(client, execution.header.id, "dagster", self._instance.root_directory, self._run_id)
         manners = _manners.get(self._run_id, Manners())
         # a continuation or a resumed run goes on by itself; a new run, and a re-execution, is a person's word
         # of steps in processes of their own, the first says it for all: a worker that died must not renew what the steps may still try
@@ -282,6 +290,12 @@ class RunSessions:
 def worker_label(run_id: str) -> str:
     """How workers of a run are called in leases."""
     return f"dagster-{run_id[:8]}"
+
+
+def _who_may(prompt: Prompt) -> str:
+    question = prompt.question
+    named = ", ".join(question.who) if question is not None and question.who else "anybody whom the policy lets"
+    return f"{named} ({question.at_least} of them)" if question is not None and question.at_least > 1 else named
 
 
 def _notebook(client: Client, execution: str) -> str | None:

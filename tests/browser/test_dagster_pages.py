@@ -40,7 +40,7 @@ class Stack:
         (self.folder / f"{name}.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}))
 
     def __enter__(self) -> Stack:
-        command = [sys.executable, "-m", "holdfast", "up", "--lab-port=0", "--dagster-port=0"]
+        command = [sys.executable, "-m", "holdfast", "up", "--lab-port=0", "--dagster-port=0", "--inbox-port=0"]
         pipe = subprocess.PIPE
         self.program = subprocess.Popen(command, cwd=self.base, env=self.environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self._listen, daemon=True).start()

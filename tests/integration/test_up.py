@@ -14,9 +14,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+
+from holdfast.foundation import clock
 
 
 def free_port() -> int:
@@ -30,7 +33,7 @@ def free_port() -> int:
 def up(folder: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """The program, ended with all its children whatever the test does."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DAGSTER"))}
-    command = [sys.executable, "-m", "holdfast", "up", str(folder), *(options or ("--lab-port=0", "--dagster-port=0"))]
+    command = [sys.executable, "-m", "holdfast", "up", str(folder), *(options or ("--lab-port=0", "--dagster-port=0", "--inbox-port=0"))]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=kept | environment, cwd=folder.parent
     ) as program:
@@ -98,24 +101,42 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "ours"
 
 
-def test_both_come_up_and_go_with_it(folder: Path) -> None:
+def asked(url: str, token: str, **body: object) -> dict[str, Any]:
+    """What the inbox's API answers."""
+    data = json.dumps(body).encode() if body else None
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def test_all_come_up_and_go_with_it(folder: Path) -> None:
     with up(folder) as program:
-        said = read_until(program, "all are there")
+        said = read_until(program, "from another shell")
         assert "1 runbook for Dagster, 1 that cannot be loaded" in said
         assert str(folder / "broken.ipynb") in said
         assert "Traceback" not in said
-        (lab,), (dagster,) = re.findall(r"lab is at (\S+)", said), re.findall(r"dagster is at (\S+)", said)
+        (lab,), (dagster,), (inbox,) = (re.findall(rf"{name} is at (\S+)", said) for name in ("lab", "dagster", "inbox"))
+        table = said[said.index("all are there") :]
+        assert [re.search(rf"{name}  .*  (\S+)\n", table)[1] for name in ("lab", "inbox", "dagster")] == [lab, inbox, dagster]  # type: ignore[index]
+        assert "worker" in table
         at, _, token = lab.partition("/lab?token=")
         assert status(f"{at}/api/kernelspecs?token={token}") == 200
         assert status(f"{at}/api/kernelspecs") == 403, "nobody without the token"
         assert status(f"{dagster}/server_info") == 200
         assert jobs(dagster) == {"disk_full", "broken"}
-        with up(folder, "--lab-port=0", "--dagster-port=0") as second:
+        api, _, owner = inbox.partition("/login?token=")
+        begun = asked(f"{api}/api/v1/executions", owner, runbook="disk-full")["id"]  # the worker works on it
+        deadline = clock.monotonic() + 120
+        while asked(f"{api}/api/v1/executions/{begun}", owner)["status"] != "succeeded":
+            assert clock.monotonic() < deadline
+            clock.sleep(0.3)
+        with up(folder, "--lab-port=0", "--dagster-port=0", "--inbox-port=0") as second:
             refused = second.communicate(timeout=60)[0]
             assert second.returncode == 2
             assert "HF217" in refused and dagster in refused
         children = family(program.pid)
-        assert len(children) >= 3
+        assert len(children) >= 5
         program.send_signal(signal.SIGTERM)
         rest = program.stdout.read() if program.stdout else ""
         assert program.wait(60) == 0, rest
@@ -125,11 +146,13 @@ def test_both_come_up_and_go_with_it(folder: Path) -> None:
 
 def test_one_that_dies_is_started_again_and_what_a_killed_up_leaves_is_ended(folder: Path) -> None:
     with up(folder) as program:
-        read_until(program, "lab is at")
-        (lab,) = [p for p in family(program.pid) if "jupyterlab" in p.cmdline() and p.ppid() == program.pid]
-        os.kill(lab.pid, signal.SIGKILL)
-        assert "lab was killed (signal 9); it is started again" in read_until(program, "lab was killed")
-        read_until(program, "lab is at")
+        read_until(program, "inbox is at")
+        for word, name in (("serve", "inbox"), ("worker", "worker")):
+            (one,) = [p for p in family(program.pid) if word in p.cmdline() and p.ppid() == program.pid]
+            os.kill(one.pid, signal.SIGKILL)
+            assert f"{name} was killed (signal 9); it is started again" in read_until(program, f"{name} was killed")
+            if name != "worker":  # that has no page
+                read_until(program, f"{name} is at")
         left = [p for p in family(program.pid) if p.ppid() == program.pid and "holdfast_dagster.warm_server" not in p.cmdline()]
         program.kill()
         program.wait(30)
@@ -151,13 +174,13 @@ def test_one_that_never_comes_up_ends_all_and_its_last_words_are_shown(folder: P
         assert "no_such_setting" in said
 
 
-@pytest.mark.parametrize("name", ["lab", "dagster"])
+@pytest.mark.parametrize("name", ["lab", "dagster", "inbox"])
 def test_a_taken_port_is_said_at_once(folder: Path, name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ports = {"lab": free_port(), "dagster": free_port(), name: port}
+        ports = {"lab": free_port(), "dagster": free_port(), "inbox": free_port(), name: port}
         with up(folder, *(f"--{n}-port={p}" for n, p in ports.items())) as program:
             said = program.communicate(timeout=60)[0]
             assert program.returncode == 2

@@ -33,9 +33,37 @@ _QUIET = ("D", "I", "DEBUG", "INFO")
 #: Warnings that a first start always gives and nobody can do anything about.
 _NOISE = re.compile(r"No cursor for event type")
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+#: Lines of a stack trace that say nothing to whoever looks at the terminal; the log has them.
+_TRACE = ("Traceback (most recent call last)", "The above exception was", "During handling of", "Stack Trace:")
+_DIGITS = re.compile(r"\d+")
+#: Seconds for which the same line is not said again.
+_AGAIN = 60.0
 
 #: (who, line): one line, whole, whoever else is speaking.
 Say = Callable[[str, str], None]
+
+
+class Sieve:
+    """Lets through what people should see of a service's lines: warnings and errors, without stack traces, each once a minute."""
+
+    def __init__(self) -> None:
+        self._shown = self._trace = False
+        self._said: dict[str, float] = {}
+
+    def passes(self, line: str) -> bool:
+        """Whether to show the next line. What has no level belongs to the line before it."""
+        if (level := _LEVEL.search(line)) is not None:
+            self._shown, self._trace = (level[1] or level[2]) not in _QUIET, False
+        self._trace = self._trace or line.startswith(_TRACE)
+        if not self._shown or not line.strip(" >\t") or _NOISE.search(line):
+            return False
+        if self._trace and (line[0].isspace() or line.startswith(_TRACE)):
+            return False
+        now, text = clock.monotonic(), _DIGITS.sub("", line)  # whatever the time and the process
+        if now - self._said.get(text, -_AGAIN) < _AGAIN:
+            return False
+        self._said = {t: at for t, at in self._said.items() if now - at < _AGAIN} | {text: now}
+        return True
 
 
 class Child:
@@ -91,15 +119,13 @@ class Child:
 
     def _hand_on(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
-        shown = self._verbose
+        sieve = Sieve()
         opened = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)  # a web server's log may hold its token
         with open(opened, "ab", buffering=0) as log:
             for raw in process.stdout:
                 log.write(raw)
                 line = raw.decode(errors="replace").rstrip()
-                if (level := _LEVEL.search(line)) is not None:
-                    shown = self._verbose or (level[1] or level[2]) not in _QUIET
-                if shown and line and (self._verbose or not _NOISE.search(line)):
+                if line if self._verbose else sieve.passes(line):
                     self._say(self.service.name, line)
 
     def died(self) -> int | None:

@@ -21,9 +21,10 @@ from holdfast.cli.desk import Desk, bad_input, command
 
 if TYPE_CHECKING:
     from holdfast.cli.supervising import Child
+    from holdfast.config import Config
     from holdfast.model.service import Offer, Service
 
-LAB_PORT, DAGSTER_PORT = 8888, 3000
+LAB_PORT, DAGSTER_PORT, INBOX_PORT = 8888, 3000, 8181
 _print = threading.Lock()
 
 
@@ -33,10 +34,13 @@ _print = threading.Lock()
 @click.option(
     "--dagster-port", type=click.IntRange(0, 65535), default=DAGSTER_PORT, show_default=True, help="Of Dagster; 0 takes a free one."
 )
+@click.option(
+    "--inbox-port", type=click.IntRange(0, 65535), default=INBOX_PORT, show_default=True, help="Of the inbox; 0 takes a free one."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show all that the services say, not only warnings and errors.")
 @command
-def up(desk: Desk, folder: Path | None, lab_port: int, dagster_port: int, verbose: bool) -> None:
-    """Start JupyterLab and Dagster on the runbooks in FOLDER, on loopback, until Ctrl-C.
+def up(desk: Desk, folder: Path | None, lab_port: int, dagster_port: int, inbox_port: int, verbose: bool) -> None:
+    """Start JupyterLab, the inbox, Dagster and a worker on the runbooks in FOLDER, on loopback, until Ctrl-C.
 
     FOLDER is ./runbooks where there is one, else the working directory. What they write is kept in .holdfast beside it; a service that
     dies is started again.
@@ -44,21 +48,25 @@ def up(desk: Desk, folder: Path | None, lab_port: int, dagster_port: int, verbos
     from holdfast.config import Config
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # before anything is started that would be left behind
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     runbooks, base = places(folder, Path.cwd())
     config = Config.load(folder=base, journal=desk.journal)
     state = config.state_dir
-    ports = {"lab": lab_port or free_port(), "dagster": dagster_port or free_port()}
-    environment = {**config.process_environment(), "PYTHONUNBUFFERED": "1"}
+    ports = {"lab": lab_port or free_port(), "inbox": inbox_port or free_port(), "dagster": dagster_port or free_port()}
+    environment = {**config.process_environment(), "PYTHONUNBUFFERED": "1", "HOLDFAST_WORKERS": "queue"}  # there is a worker
+    if folder is not None or "runbooks" not in config.sources:
+        environment["HOLDFAST_RUNBOOKS"] = str(runbooks)
     with only_one(state) as record:
         notes = end_leftovers(record)
         for name, port in ports.items():
             _refuse_taken(name, port)
-        offers = [*_offers(runbooks, ports, environment)]
-        for offer in offers:
+        offers = []
+        for offer in _offers(runbooks, base, config, ports, environment):
+            offers.append(offer)
             environment |= offer.environment
             notes += offer.notes
-        wanted = [lab(runbooks, ports["lab"]), *(service for offer in offers for service in offer.services)]
+        wanted = [service for offer in offers for service in offer.services]
         try:
             for offer in offers:
                 if offer.start is not None:
@@ -93,35 +101,19 @@ def places(folder: Path | None, here: Path) -> tuple[Path, Path]:
     return found, found
 
 
-def lab(folder: Path, port: int) -> Service:
-    """JupyterLab on the folder, with a token of its own."""
-    import secrets
-
-    from holdfast.model.service import Service
-
-    token = secrets.token_urlsafe(24)
-    words = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--notebook-dir={folder}"]
-    words += ["--allow-root"] if os.geteuid() == 0 else []
-    words += ["--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    words += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # loopback only
-    at = f"http://127.0.0.1:{port}"
-    return Service(
-        name="lab", command=tuple(words), folder=folder, port=port, url=f"{at}/lab?token={token}", ready=f"{at}/api/status?token={token}"
-    )
-
-
-def _offers(folder: Path, ports: Mapping[str, int], environment: Mapping[str, str]) -> Iterator[Offer]:
-    """What the installed packages add."""
-    from importlib.util import find_spec
-
-    from holdfast.errors import OperatorError
+def _offers(runbooks: Path, base: Path, config: Config, ports: Mapping[str, int], environment: Mapping[str, str]) -> Iterator[Offer]:
+    """JupyterLab, the inbox, what the installed packages add, and a worker, in this order."""
+    from holdfast.cli import services
     from holdfast.foundation.plugins import find
+    from holdfast.model.service import Offer
 
-    if find_spec("jupyterlab") is None:
-        raise OperatorError("HF210", "JupyterLab is not installed", cure="pip install 'holdfast[lab,dagster]'")
-    for plugin in find("holdfast.services"):
-        if plugin.name in ports:
-            yield plugin.load()(folder, ports[plugin.name], environment)
+    services.require_lab()
+    yield Offer(services=(services.lab(runbooks, ports["lab"]),))
+    yield services.inbox(config, base, ports["inbox"])
+    added = [plugin for plugin in find("holdfast.services") if plugin.name in ports]
+    for plugin in added:
+        yield plugin.load()(runbooks, ports[plugin.name], environment)
+    yield Offer(services=(services.worker(base, beside_dagster=bool(added)),))
 
 
 # ---- one at a time
@@ -234,10 +226,11 @@ def _run(
     def ready() -> None:
         if desk.as_json:
             desk.document({"services": {one.name: one.url for one in wanted if one.url}, "state": str(state)})
-        if verbose:
-            for one in wanted:
-                say("up", f"{one.name} is at {one.url}")
-        say("up", f"all are there; Ctrl-C ends them. Their logs are in {logs}")
+        say("up", "all are there:")
+        width = max(len(one.purpose) for one in wanted)
+        for one in wanted:
+            say("up", f"  {one.name:<8} {one.purpose:<{width}}  {one.url or 'no page'}")
+        say("up", f"Ctrl-C ends them. Their logs are in {logs}")
         say("up", f"from another shell, in {state.parent}: holdfast list, holdfast prompts, holdfast launch NOTEBOOK")
 
     try:

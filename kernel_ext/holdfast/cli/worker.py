@@ -12,6 +12,9 @@ import click
 
 from holdfast.cli.desk import Desk, bad_input, command
 
+#: Seconds in which Dagster begins what a rule started: its waker needs less than one, its sensor some.
+_COURTESY = 30.0
+
 
 @click.command()
 @click.option("--once", is_flag=True, help="Work on what is due now, then end.")
@@ -20,8 +23,9 @@ from holdfast.cli.desk import Desk, bad_input, command
 )
 @click.option("--idle", type=click.FloatRange(0), metavar="SECONDS", help="End when nothing was worked on for so long.")
 @click.option("--attached", is_flag=True, help="When standard input ends, begin nothing more, and end when what runs has ended.")
+@click.option("--beside-dagster", is_flag=True, help="Dagster begins what rules start; it is left to it for half a minute.")
 @command
-def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, attached: bool) -> None:
+def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, attached: bool, beside_dagster: bool) -> None:
     """Continue executions whose answer, timer, signal or child is there, start queued ones and those that rules want for events, recover
     those whose worker is gone, and tell sinks what happens.
 
@@ -59,7 +63,8 @@ def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, 
                 desk.note(f"events: {error}")
 
     concurrency = concurrency or desk.config.worker_concurrency
-    service = Service(store, desk.config, concurrency=concurrency, warm=not once, tell=tell, beside=beside)
+    courtesy = _COURTESY if beside_dagster else 0.0
+    service = Service(store, desk.config, concurrency=concurrency, warm=not once, tell=tell, beside=beside, courtesy=courtesy)
     for number in (signals.SIGTERM, signals.SIGINT, signals.SIGHUP):
         signals.signal(number, lambda number, frame: service.stop(f"the worker was told to end ({signals.Signals(number).name})"))
     if not once:

@@ -34,19 +34,22 @@ def claim_wake_up(client: Client, id: str, by: str) -> bool:
     return waking.claim_wake_up(client.store, id, by)
 
 
-def note_scheduler(client: Client, id: str, launcher: str, home: str) -> None:
-    """Write down which scheduler works on the execution, and where: workers leave it to that, and tell it there when it may go on.
+def note_scheduler(client: Client, id: str, launcher: str, home: str, run: str = "") -> None:
+    """Write down which scheduler works on the execution, and where: workers leave it to that, and tell it there when it may go on; pages
+    link to its run.
 
     Args:
         launcher: the name under which it is announced (``holdfast.launchers``).
         home: its folder on this machine.
+        run: its own id for this piece of work.
 
     Raises:
         StoreError.
     """
-    body = {"what": waking.SCHEDULER, "launcher": launcher, "home": home, "host": process.host()}
+    body = {"what": waking.SCHEDULER, "launcher": launcher, "home": home, "host": process.host(), "run": run}
+    once = f"scheduler:{launcher}:{home}:{run}"
     with contextlib.suppress(OnceTaken):
-        client.store.append(id, (Draft(kind=Kind.NOTE, body=body, actor=launcher, once=f"scheduler:{launcher}:{home}"),), fence=None)
+        client.store.append(id, (Draft(kind=Kind.NOTE, body=body, actor=launcher, once=once),), fence=None)
 
 
 def wake_scheduler(client: Client, id: str) -> bool:

@@ -18,6 +18,7 @@ class GatewaySettings(EventsSettings, frozen=True, kw_only=True):
     tokens_file: Path | None = None
     workers: str = "detached"
     public_url: str | None = None
+    dagster_url: str | None = None
     session_lasts: float = 43_200.0
     max_request_bytes: int = 1 << 20
     request_timeout: float = 30.0
@@ -78,7 +79,13 @@ GATEWAY: dict[str, Setting] = {
         _address,
         "address",
         "where the gateway listens",
-        "How people reach the gateway: for links in messages, and for `Secure` cookies when it is https.",
+        "How people reach the gateway: for links in messages and in Dagster's runs, and for `Secure` cookies when it is https.",
+    ),
+    "dagster_url": Setting(
+        _address,
+        "address",
+        "none; `holdfast up` sets it",
+        "How people reach Dagster's pages: the page of an execution then links to its runs. The other way, runs link to `public_url`.",
     ),
     "session_lasts": Setting(number(60, "seconds"), "seconds, ≥ 60", "`43200` (12 h)", "How long a sign-in to the pages lasts."),
     "max_request_bytes": Setting(whole(1024), "bytes, ≥ 1024", "`1048576` (1 MiB)", "The largest request body the gateway takes."),

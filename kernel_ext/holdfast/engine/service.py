@@ -47,6 +47,7 @@ class Service:
         warm: fork kernels from a nursery.
         tell: hears of every execution that is begun, left or refused: (id, what, details).
         beside: what else is done at every look, before it: quick, and only ``StoreError`` may come out of it.
+        courtesy: seconds for which a scheduler may begin what a rule started.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class Service:
         warm: bool = False,
         tell: Callable[[str, str, Any], None] = lambda *_: None,
         beside: Callable[[], object] = lambda: None,
+        courtesy: float = 0.0,
     ) -> None:
         self._store, self._config, self._concurrency, self._tell = store, config, concurrency, tell
-        self._beside = beside
+        self._beside, self._courtesy = beside, courtesy
         self._nursery = Nursery(config.process_environment()) if warm and usable() and config.kernel_nursery is None else None
         if self._nursery is not None:
             self._config = msgspec.structs.replace(config, kernel_nursery=self._nursery.place)
@@ -163,7 +165,7 @@ class Service:
             return False
         scheduler = waking.scheduler_of(self._store, header.id)
         if scheduler is None:
-            return True
+            return not self._a_rules(header)
         late = self._store.now() - (header.due_at or header.updated_at)
         if not scheduler.here:
             self._leave(header, SCHEDULER_LOOKS * 10)
@@ -176,6 +178,15 @@ class Service:
             self._tell(header.id, "told", scheduler)
             return False
         return True
+
+    def _a_rules(self, header: Execution) -> bool:
+        """Whether a rule has just started it, and a scheduler is given the time to begin it."""
+        if header.status != Status.QUEUED or not (header.key or "").startswith("rule/"):
+            return False
+        fresh = self._store.now() - header.created_at < self._courtesy
+        if fresh:
+            self._leave(header, SCHEDULER_LOOKS)
+        return fresh
 
     def _claim(self, header: Execution) -> bool:
         claimed = waking.claim_wake_up(self._store, header.id, self._owner)

@@ -89,6 +89,10 @@ def _note(entry: Entry, body: dict[str, Any]) -> str:
         return f"recorded by an earlier version of the cell and not asked for by this one: {_operations(body.get('calls'))}"
     if what == "undeclared":
         return f"effects outside any call: {', '.join(map(str, body.get('effects') or ()))}"
+    if what == "waking":
+        return "it may go on; a worker is wanted"
+    if what == "scheduler":
+        return f"worked on by {body.get('launcher')}" + (f", run {body['run']}" if body.get("run") else "")
     return str(body.get("text") or what or "note")
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -76,8 +77,23 @@ def scheduler_of(store: Store, id: str) -> Scheduler | None:
     Raises:
         StoreError.
     """
-    told = [n for e in store.read(id, kinds=(Kind.NOTE,)) if (n := e.data).get("what") == SCHEDULER]
+    told = _told(store, id)
     return Scheduler(**{name: str(told[-1].get(name) or "") for name in Scheduler.__struct_fields__}) if told else None
+
+
+def runs_of(store: Store, id: str, launcher: str) -> list[str]:
+    """The runs in which that scheduler worked on the execution, the latest first, by its own ids.
+
+    Raises:
+        StoreError.
+    """
+    found = [str(n.get("run") or "") for n in reversed(_told(store, id)) if n.get("launcher") == launcher]
+    return list(dict.fromkeys(run for run in found if run))
+
+
+def _told(store: Store, id: str) -> list[dict[str, Any]]:
+    """What schedulers wrote down about themselves."""
+    return [n for e in store.read(id, kinds=(Kind.NOTE,)) if (n := e.data).get("what") == SCHEDULER]
 
 
 def tell(scheduler: Scheduler, config: Config) -> bool:

@@ -17,6 +17,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None  # where it listens, on loopback
     url: str = ""  # what a person opens; with the token where one is needed
     ready: str = ""  # an address that answers with 200 as soon as it can be used
+    purpose: str = ""  # what it is for, in a few words
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):

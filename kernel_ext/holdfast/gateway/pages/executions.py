@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -11,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from holdfast.errors import HoldfastError, OperatorError
 from holdfast.executions.handover import handovers, in_charge
 from holdfast.executions.timeline import timeline
+from holdfast.executions.waking import runs_of
 from holdfast.gateway import asking, problems
 from holdfast.gateway.api.executions import visible
 from holdfast.gateway.asker import Asker, Asking
@@ -77,8 +79,14 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
         prompts=asking.prompts(asker, state=None, execution=header.id), last=history.entries[-1].seq if history.entries else 0,
         may=_may(asker, header, alone), live=not header.status.ended or header.owner is not None, problem=problem,
         owner=in_charge(header, given), offered=next((h for h in given if h.state == HandoverState.OFFERED), None),
-        lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH,
+        lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH, runs=_runs(asker, header),
     )  # fmt: skip
+
+
+def _runs(asker: Asker, header: Execution) -> list[tuple[str, str | None]]:
+    """Dagster's runs that worked on it, the latest first, and where their pages are if that is known."""
+    at = asker.hall.config.dagster_url
+    return [(id, f"{at}/runs/{quote(id, safe='')}" if at else None) for id in runs_of(asker.hall.store, header.id, "dagster")]
 
 
 def _may(asker: Asker, header: Execution, alone: bool) -> dict[str, bool]:
