@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -193,3 +195,24 @@ def test_commits_are_synced_in_sqlite(tmp_path: Path) -> None:
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     store.close()
+
+
+def test_what_one_connection_wrote_stays_whatever_others_open_and_close(tmp_path: Path) -> None:
+    """Another connection in this process must not drop the locks of the first: other processes would then remove the log it writes."""
+    journal = f"sqlite:///{tmp_path}/journal.db"
+    look = (
+        "import sys; from holdfast.journal import open_store\n"
+        "store = open_store(sys.argv[1], key=bytes(range(32))); print([h.id for h in store.headers()]); store.close()"
+    )
+
+    def elsewhere() -> str:
+        done = subprocess.run([sys.executable, "-c", look, journal], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    first = open_store(journal, key=KEY)
+    open_store(journal, key=KEY).close()
+    assert elsewhere() == "[]"
+    first.create(Execution(id="one", runbook="r"))
+    assert elsewhere() == "['one']"
+    first.close()
+    assert elsewhere() == "['one']"

@@ -15,7 +15,6 @@ from holdfast.journal.stores import migrations
 
 APPLICATION_ID: Final = 0x484F4C44  # "HOLD", in the file's header
 BUSY_SECONDS: Final = 10.0
-_HEADER: Final = b"SQLite format 3\x00"
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
@@ -37,7 +36,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     """
     _look(path, create=create)
     with translated(path):
-        db = connect(path)
+        db = _connect_first(path)
         try:
             _check_identity(db, path)
             _use_wal(db, path)
@@ -48,10 +47,23 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     return db
 
 
-def _look(path: Path, *, create: bool) -> None:
+def _connect_first(path: Path) -> sqlite3.Connection:
     try:
-        with path.open("rb") as f:
-            head = f.read(len(_HEADER))
+        return connect(path)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _foreign(path) from None
+        raise
+
+
+def _look(path: Path, *, create: bool) -> None:
+    """Whether there is a file, which is made when it is wanted.
+
+    A file that is there is never opened, not even for a look: closing any descriptor of it drops the locks that all connections of this
+    process hold on it, and then another process may take the log away that they write.
+    """
+    try:
+        empty = path.stat().st_size == 0
     except FileNotFoundError:
         if not create:
             raise OperatorError(
@@ -59,15 +71,14 @@ def _look(path: Path, *, create: bool) -> None:
             ) from None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # for its owner only: it holds what commands printed
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # for its owner only: it holds what commands printed
         except OSError as error:
             raise _unusable(path, error) from error
         return
     except OSError as error:
         raise _unusable(path, error) from error
-    if head and head != _HEADER:
-        raise _foreign(path)
-    if not head and not create:
+    if empty and not create:
         raise OperatorError(
             "HF227", "there is no journal, the file is empty", file=str(path), cure="Start an execution first, or name the right journal."
         )
