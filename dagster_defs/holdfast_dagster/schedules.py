@@ -54,13 +54,15 @@ def _schedule(runbook: Runbook, job: Any, schedule: Schedule, name: str) -> dg.S
     config = run_config(runbook, parameters)
 
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        at = context.scheduled_execution_time
         unfinished = _unfinished(context, name)
         if unfinished and schedule.overlap == "skip":
-            yield dg.SkipReason(f"{_told(unfinished)} started by this schedule has not ended yet (overlap: skip)")
+            keys = [key for key in due_partitions(runbook, at) if key is not None]
+            left = f"; backfill what is left out: {', '.join(keys)}" if keys else ""
+            yield dg.SkipReason(f"{_told(unfinished)} started by this schedule has not ended yet (overlap: skip){left}")
             return
         if schedule.overlap == "replace":
             _replace(context, unfinished)
-        at = context.scheduled_execution_time
         for key in due_partitions(runbook, at):
             yield dg.RunRequest(
                 run_key=f"{name}/{at.isoformat()}" + (f"/{key}" if key is not None else ""),
