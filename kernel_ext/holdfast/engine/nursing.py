@@ -35,8 +35,7 @@ class Nursery:
             return
         self._close()
         command = [sys.executable, "-m", "holdfast.kernel.nursery", str(self.place)]
-        # in a session of its own: a Ctrl-C is its owner's to hear
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=self._environment, start_new_session=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, env=self._environment)
 
     def stop(self) -> None:
         """End it; its kernels end with whoever they work for."""
