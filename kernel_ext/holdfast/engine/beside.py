@@ -154,7 +154,7 @@ def _look(stage: Stage, worker: Worker) -> None:
 def _leave_word(writer: Writer, step: str, worker: Worker) -> None:
     """Write down what the last process to leave must know and no other entry says: what is waited for, what a person asked for."""
     ending = worker.ending
-    for end in ending.waiting:
+    for end in ending.waiting.values():
         body = {"what": WAITS, "reason": end.reason, **{k: end.reply.get(k) for k in ("prompt", "matters", "due_at")}}
         writer.append(Kind.NOTE, body, step=step)
     asked = ending.asked
@@ -254,7 +254,7 @@ def _what_waits(store: Store, stage: Stage, worker: Worker) -> None:
             worker.ending.retry_at = min(later, worker.ending.retry_at or later)
         elif step.name in notes:
             told = notes[step.name].data
-            worker.ending.waiting.append(StepEnd(state="suspended", reply=told, reason=str(told.get("reason") or "")))
+            worker.ending.waiting[step.name] = StepEnd(state="suspended", reply=told, reason=str(told.get("reason") or ""))
 
 
 def _failure_of(store: Store, id: str, step: str) -> Failure:

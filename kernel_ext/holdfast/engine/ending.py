@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -41,7 +42,7 @@ class Ending:
         self.error: BaseException | None = None  # nbclient's own, for papermill
         self.asked: Asked | None = None  # what a person asked for
         self.aborted: str | None = None  # a person's verdict ended it
-        self.waiting: list[StepEnd] = []  # steps that suspended
+        self.waiting: dict[str, StepEnd] = {}  # steps that suspended
         self.retry_at: float | None = None  # the earliest retry that is too far away to wait for
 
     def cuts_short(self, plan: Plan) -> bool:
@@ -78,13 +79,28 @@ class Ending:
         reason = f"step {failure.step}: {failure.headline}"
         return self._result(Status.FAILED, reason, failure=failure, error=self.error)
 
+    def may_go_on(self, open_matters: Collection[str], now: float) -> list[str]:
+        """Steps that suspended and need not wait any longer: a matter of theirs has ended, or its time has come.
+
+        Args:
+            open_matters: the keys of what is pending.
+            now: seconds since the epoch.
+        """
+
+        def over(end: StepEnd) -> bool:
+            due_at = end.reply.get("due_at")
+            return (due_at is not None and float(due_at) <= now) or not set(end.reply.get("matters") or ()) <= set(open_matters)
+
+        return [step for step, end in self.waiting.items() if over(end)]
+
     def _suspended(self) -> Result:
-        prompts = tuple(str(end.reply["prompt"]) for end in self.waiting if end.reply.get("prompt"))
-        matters = tuple(dict.fromkeys(str(key) for end in self.waiting for key in end.reply.get("matters") or ()))
-        dues = [float(end.reply["due_at"]) for end in self.waiting if end.reply.get("due_at") is not None]
+        waiting = self.waiting.values()
+        prompts = tuple(str(end.reply["prompt"]) for end in waiting if end.reply.get("prompt"))
+        matters = tuple(dict.fromkeys(str(key) for end in waiting for key in end.reply.get("matters") or ()))
+        dues = [float(end.reply["due_at"]) for end in waiting if end.reply.get("due_at") is not None]
         if self.retry_at is not None:
             dues.append(self.retry_at)
-        reasons = list(dict.fromkeys(end.reason for end in self.waiting if end.reason))
+        reasons = list(dict.fromkeys(end.reason for end in waiting if end.reason))
         if self.retry_at is not None:
             reasons.append(f"the next attempt starts at {clock.iso(self.retry_at)}")
         return self._result(Status.SUSPENDED, "; ".join(reasons), prompts=prompts, matters=matters, due_at=min(dues, default=None))

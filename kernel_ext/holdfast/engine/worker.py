@@ -23,6 +23,8 @@ from holdfast.foundation import clock
 from holdfast.model.entry import Kind
 from holdfast.model.manifest import Step
 
+#: Seconds between two looks at what suspended steps wait for, while others run.
+LOOK = 0.25
 #: So many kernels may die in one step, without any cell of it completing, before the step counts as failed.
 MOST_DEATHS = 3
 
@@ -93,6 +95,7 @@ class Worker:
                         self.stage.announce.step_ended(name, str(state), None, None)
             self._skip_tagged()
             while True:
+                self._go_on()
                 self._dispatch()
                 if not self._busy and not self._wait_for_retry() and not self._close() and not held():
                     break
@@ -120,6 +123,17 @@ class Worker:
         self.stage.writer.append(Kind.STEP_SKIPPED, {"reason": reason}, step=name)
         self.record.step(name).skipped = reason
         self.stage.announce.step_ended(name, "skipped", None, None)
+
+    def _go_on(self) -> None:
+        """What a suspended step waits for may come while others run: it goes on beside them."""
+        if not self._busy or not self.ending.waiting or self._gate is not None or self.plan.stopping or self.plan.closing:
+            return
+        store = self.stage.store
+        with contextlib.suppress(StoreError):  # the next look sees it
+            pending = {p.key for p in store.pending(execution=self.stage.execution.id)}
+            for name in self.ending.may_go_on(pending, store.now()):
+                del self.ending.waiting[name]
+                self.plan.end(name, StepState.PENDING)
 
     def _dispatch(self) -> None:
         """Give every step that may begin, and for which there is a kernel, to one."""
@@ -202,9 +216,9 @@ class Worker:
         return self.plan.close()
 
     def _take(self, block: bool) -> None:
-        """Take what happened, waiting for it when something runs."""
+        """Take what happened, waiting for it when something runs; not for long where other steps may be due meanwhile."""
         try:
-            what, matter = self._happened.get(block=block)
+            what, matter = self._happened.get(block=block, timeout=LOOK if self._later or self.ending.waiting else None)
         except queue.Empty:
             return
         if what == "done":
@@ -233,7 +247,7 @@ class Worker:
     # ---- what becomes of an attempt
 
     def _settle(self, name: str, future: Future[StepEnd]) -> None:
-        _, task = self._busy.pop(name)
+        kernel, task = self._busy.pop(name)
         if self._lost is not None:
             raise Fenced(self._lost, execution=self.stage.execution.id)
         end = future.result()
@@ -246,8 +260,10 @@ class Worker:
             raise Fenced(end.reason or "another worker has taken the execution over", execution=self.stage.execution.id)
         elif end.state == "suspended":
             self.plan.end(name, StepState.SUSPENDED)
-            self.ending.waiting.append(end)
+            self.ending.waiting[name] = end
             self.stage.suspended(name, end)
+            if self._busy:  # those may take long; nothing is held for one that waits
+                kernel.submit(lambda: kernel.stop(now=True))
         elif end.state == "cancelled":
             self.plan.end(name, StepState.PENDING)
             self.ending.aborted = end.reason or "ended by a person's verdict"
