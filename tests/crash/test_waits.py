@@ -89,6 +89,58 @@ def test_so_on_postgres(tmp_path: Path, postgres_url: str, fault: str) -> None:
     carried_through(family(tmp_path, postgres_url), fault)
 
 
+def test_deep_in_a_family_everything_is_killed_and_the_value_comes_up(tmp_path: Path) -> None:
+    """Three deep, a signal at the bottom; whoever works is killed with its kernels, again and again."""
+    sandbox = Sandbox(tmp_path, None, {"HOLDFAST_HOLD_FOR": "0"})
+    sandbox.notebook("low", [("step:a", "!echo low >> far\nfrom holdfast import publish, signal\npublish(x=signal('go'))")])
+    call = "from holdfast import publish, run_runbook\nx = run_runbook({name!r})['x']\n!echo {name}-gave-$x >> far\npublish(x=x + 1)"
+    sandbox.notebook("middle", [("step:b", call.format(name="low"))])
+    sandbox.notebook("high", [("step:c", call.format(name="middle"))])
+    sandbox.holdfast("run", sandbox.folder / "high.ipynb", "--id", "h")
+    worker = sandbox.start("worker", stdout=None, stderr=None)
+
+    def all_of_them() -> dict[str, str]:
+        return {e["runbook"]: e["id"] for e in sandbox.holdfast("list", "--json").json}
+
+    sandbox.until(lambda: "low" in all_of_them() and sandbox.status(all_of_them()["low"]) == "suspended", "the signal's wait", 120)
+    ids = all_of_them()
+    assert sandbox.holdfast("signal", ids["low"], "go", "--value", "5").status == 0
+    for runbook in ("low", "middle", "high"):
+        sandbox.until(lambda id=ids[runbook]: sandbox.status(id) != "suspended", f"{runbook} to go on", 120)
+        sandbox.kill(worker)
+        worker = sandbox.start("worker", stdout=None, stderr=None)
+        sandbox.until(lambda id=ids[runbook]: sandbox.status(id) == "succeeded", f"the end of {runbook}", 120)
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert (tmp_path / "far").read_text().split() == ["low", "low-gave-5", "middle-gave-6"]
+    assert sorted(all_of_them()) == ["high", "low", "middle"]
+    for id in ids.values():
+        sandbox.assert_laws(id)
+
+
+@pytest.mark.parametrize("fault", ["child.before_cascade", "child.before_release"])
+def test_a_pause_and_a_resumption_reach_the_child_though_whoever_asked_was_killed(tmp_path: Path, fault: str) -> None:
+    sandbox = Sandbox(tmp_path, None, {"HOLDFAST_HOLD_FOR": "0"})
+    sandbox.notebook("below", [("step:a", "from holdfast import signal\nsignal('go')")])
+    book = sandbox.notebook("above", [("step:b", "from holdfast import run_runbook\nrun_runbook('below')")])
+    sandbox.holdfast("run", book, "--id", "p")
+
+    def child() -> str:
+        return str(next(e["status"] for e in sandbox.holdfast("list", "--json").json if e["runbook"] == "below"))
+
+    sandbox.until(lambda: child() in ("queued", "suspended"), "the child", 120)
+    if fault == "child.before_cascade":
+        assert sandbox.holdfast("pause", "p", faults=f"{fault}=kill").status == -9
+        expected = "paused"
+    else:
+        assert sandbox.holdfast("pause", "p").status == 0
+        assert child() == "paused"
+        assert sandbox.holdfast("resume", "p", faults=f"{fault}=kill").status == -9
+        expected = "suspended"
+    assert sandbox.holdfast("worker", "--once").status == 0
+    assert child() == expected
+
+
 def carried_through(sandbox: Sandbox, fault: str) -> None:
     """Parent, worker and child are killed at ``fault``, wherever that is; further workers carry everything through."""
     in_kernel = fault in ("child.before_start", "child.after_start")

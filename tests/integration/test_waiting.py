@@ -119,6 +119,10 @@ def test_cancelling_and_pausing_go_down_to_the_children(sandbox: Sandbox, worker
     sandbox.until(lambda: child()["status"] == "suspended" and sandbox.status("above") == "suspended", "both to wait", 120)
     assert sandbox.holdfast("pause", "above").status == 0
     assert child()["status"] == "paused"
+    assert sandbox.holdfast("resume", "above").status == 3  # it waits again
+    sandbox.until(lambda: child()["status"] == "suspended" and sandbox.status("above") == "suspended", "both to wait again", 120)
+    assert sandbox.holdfast("pause", "above").status == 0
+    assert child()["status"] == "paused"
     assert sandbox.holdfast("cancel", "above").status == 0
     assert child()["status"] == "cancelled"
 

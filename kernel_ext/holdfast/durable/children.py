@@ -17,11 +17,11 @@ from holdfast.errors import CallError, LookupFailedError
 from holdfast.executions.family import check_depth
 from holdfast.executions.published import published
 from holdfast.executions.start import prepare, start
-from holdfast.foundation import clock
+from holdfast.executions.stopping import let_go_on
 from holdfast.foundation.faults import point
 from holdfast.model.call import Effect
-from holdfast.model.entry import Draft, Kind
-from holdfast.model.execution import Change, Execution, Status
+from holdfast.model.entry import Kind
+from holdfast.model.execution import Execution, Status
 
 
 class Child(msgspec.Struct, frozen=True):
@@ -53,12 +53,12 @@ class Child(msgspec.Struct, frozen=True):
 
 
 def run_runbook(runbook: str | Path, /, *, wait: bool = True, key: str | None = None, check: bool = True, **parameters: Any) -> Child:
-    """Run another runbook as an execution of its own. It is started once, whatever crashes; pausing or cancelling this execution
-    pauses or cancels it.
+    """Run another runbook as an execution of its own. It is started once, whatever crashes. What is waited for follows this execution:
+    it is paused, resumed and cancelled with it.
 
     Args:
         runbook: a path (relative to this runbook's folder, or to the working directory), with or without ``.ipynb``.
-        wait: for its end. False: go on at once; ``child.wait()`` waits later.
+        wait: for its end. False: go on at once, and let it go its own way; ``child.wait()`` waits later.
         key: makes two calls the same; by default runbook and parameters do, one by one in the order of the calls.
         check: raise when it did not succeed.
         parameters: of the runbook.
@@ -82,7 +82,7 @@ def run_runbook(runbook: str | Path, /, *, wait: bool = True, key: str | None = 
         effect=Effect.IDEMPOTENT,
         arguments={"runbook": name},
     )
-    started = recorder.perform(request, lambda attempt: _start(recorder, attempt, name, parameters), assumed=_not_started)
+    started = recorder.perform(request, lambda attempt: _start(recorder, attempt, name, parameters, wait), assumed=_not_started)
     child = Child(id=started["id"], runbook=started["runbook"])
     if not wait or not child.id:
         return child
@@ -94,7 +94,7 @@ def _not_started(value: Any) -> dict[str, str]:
     return {"id": str(value or ""), "runbook": ""}
 
 
-def _start(recorder: Recorder, attempt: Attempt, name: str, parameters: dict[str, Any]) -> dict[str, str]:
+def _start(recorder: Recorder, attempt: Attempt, name: str, parameters: dict[str, Any], wait: bool) -> dict[str, str]:
     store, config = recorder.writer.store, recorder.config
     header = store.header(recorder.execution)
     assert header is not None
@@ -104,7 +104,8 @@ def _start(recorder: Recorder, attempt: Attempt, name: str, parameters: dict[str
         check_depth(store, header, name)
         prepared = prepare(_place(header, name), parameters=parameters)
         point("child.before_start")
-        there, _ = start(store, config, prepared, key=key, parent=header.id, via="run_runbook", queued=True)
+        who = header.started_by
+        there, _ = start(store, config, prepared, key=key, parent=header.id, via="run_runbook", queued=True, started_by=who, alone=not wait)
         point("child.after_start")
     return {"id": there.id, "runbook": there.runbook}
 
@@ -177,11 +178,9 @@ class _Awaited:
 
     def _try_again(self) -> None:
         """A new attempt at the step, after the child failed, is a new attempt at the child."""
-        header, store = self._header(), self._recorder.writer.store
+        header, writer = self._header(), self._recorder.writer
         if header.status == Status.FAILED:
-            writer = self._recorder.writer
-            draft = Draft(kind=Kind.EXECUTION_RESUMED, body={"from": "failed", "by": writer.execution}, actor=writer.actor)
-            store.append(header.id, (draft,), fence=None, change=Change(status=Status.SUSPENDED, reason="", due_at=clock.now()))
+            let_go_on(writer.store, self._recorder.config, header, who=writer.actor, why=f"{writer.execution} tries again")
 
     def _result(self, header: Execution) -> Child:
         recorder = self._recorder

@@ -109,7 +109,7 @@ def _one_step(
     requests = store.read(header.id, kinds=REQUEST_KINDS)
     if any(a.what == "cancel" or not by_person for a in open_requests(requests)):
         return  # asked for while nobody was there to hear it: the end says so
-    announce_start(writer, header, lease, by_person)
+    announce_start(writer, config, header, lease, by_person)
     try:
         stage = Stage(store, config, header, lease.fence, Options(beside=step), watchers)
         offered = tuple(s for s in stage.manifest.steps if s.teardown_of is None)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
-from holdfast.engine.plan import Plan
+from holdfast.engine.plan import Plan, StepState
 from holdfast.engine.record import Record
 from holdfast.engine.steps import StepEnd
 from holdfast.engine.watcher import Failure, Result
 from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
+from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Change, Status
@@ -79,19 +79,21 @@ class Ending:
         reason = f"step {failure.step}: {failure.headline}"
         return self._result(Status.FAILED, reason, failure=failure, error=self.error)
 
-    def may_go_on(self, open_matters: Collection[str], now: float) -> list[str]:
-        """Steps that suspended and need not wait any longer: a matter of theirs has ended, or its time has come.
+    def let_go_on(self, plan: Plan, store: Store) -> None:
+        """Put the steps back that suspended and need not wait any longer, while others run: a matter of theirs has ended, or its time has
+        come.
 
-        Args:
-            open_matters: the keys of what is pending.
-            now: seconds since the epoch.
+        Raises:
+            StoreError.
         """
-
-        def over(end: StepEnd) -> bool:
+        if not self.waiting or plan.stopping or plan.closing:
+            return
+        now, pending = store.now(), {p.key for p in store.pending(execution=self.execution)}
+        for step, end in list(self.waiting.items()):
             due_at = end.reply.get("due_at")
-            return (due_at is not None and float(due_at) <= now) or not set(end.reply.get("matters") or ()) <= set(open_matters)
-
-        return [step for step, end in self.waiting.items() if over(end)]
+            if (due_at is not None and float(due_at) <= now) or not set(end.reply.get("matters") or ()) <= pending:
+                del self.waiting[step]
+                plan.end(step, StepState.PENDING)
 
     def _suspended(self) -> Result:
         waiting = self.waiting.values()
@@ -139,8 +141,6 @@ def write(writer: Writer, result: Result) -> Result:
 
 def standing(record: Record, plan: Plan, manifest: Manifest, parameters_digest: str, sent: Any) -> None:
     """Bring ``plan`` to where the journal says the execution stands."""
-    from holdfast.engine.plan import StepState
-
     for step in plan.steps:
         known = record.step(step.name)
         if not sent(step.name) or known.skipped is not None:

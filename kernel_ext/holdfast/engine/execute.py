@@ -20,7 +20,7 @@ from holdfast.engine.watcher import Result, Watcher
 from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
 from holdfast.executions import stopping
-from holdfast.executions.family import tell_all, tell_parent
+from holdfast.executions.family import tell_parent
 from holdfast.executions.handover import PENDING as HANDOVER
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
@@ -72,7 +72,8 @@ def execute(
     """
     options = options or Options()
     if by_person:
-        tell_all(store)  # nobody may have been there to say that a child has ended
+        # nobody may have been there to say that a child has ended
+        stopping.settle(store, config, end_with=end_with, who=config.user, execution=id)
     header = require(store, id)
     if (already := _standing_still(store, header, by_person, changes)) is not None:
         return already
@@ -109,7 +110,7 @@ def _work(
         return _only_obey(writer, config, header, cancel or pause)
     if changes:
         header = accept_changes(writer, config, header)
-    announce_start(writer, header, lease, by_person)
+    announce_start(writer, config, header, lease, by_person)
     try:
         stage = Stage(store, config, header, lease.fence, options, watchers)
     except HoldfastError as error:
@@ -146,24 +147,16 @@ def pass_on(asked: Asked, worker: Worker, family: Family) -> None:
     family.ask(asked)
 
 
-def announce_start(writer: Writer, header: Execution, lease: Lease, by_person: bool) -> None:
-    """Say who works on it from now on; steps tagged `always` of an execution that had ended are due again."""
+def announce_start(writer: Writer, config: Config, header: Execution, lease: Lease, by_person: bool) -> None:
+    """Say who works on it from now on. Steps tagged `always` of an execution that had ended are due again, and so are the children that
+    were paused with it."""
     if by_person and header.status in (Status.FAILED, Status.PAUSED, Status.SUSPENDED):
         writer.append(Kind.EXECUTION_RESUMED, {"from": str(header.status), "by": writer.actor})
-    if header.status == Status.FAILED:
-        _reset_always(writer, header)
+    for draft in stopping.always_again(writer.store, header):
+        writer.append(Kind.STEP_RESET, draft.body, step=draft.step)
     body: dict[str, Any] = {"owner": lease.owner, "fence": lease.fence} | ({"step": lease.step} if lease.step else {})
     writer.append(Kind.EXECUTION_STARTED, body, change=Change(status=Status.RUNNING, reason="", due_at=0))
-
-
-def _reset_always(writer: Writer, header: Execution) -> None:
-    from holdfast.executions.start import pinned_notebook
-    from holdfast.notebook.compile import compile as compile_notebook
-
-    done = {e.step for e in writer.store.read(header.id, kinds=(Kind.CELL_COMPLETED,))}
-    for step in compile_notebook(pinned_notebook(writer.store, header)).steps:
-        if step.always and step.name in done:
-            writer.append(Kind.STEP_RESET, {"why": "always: the execution goes on after its end"}, step=step.name)
+    stopping.release(writer.store, config, header.id, who=writer.actor)
 
 
 def _only_obey(writer: Writer, config: Config, header: Execution, asked: Asked | None) -> Result:

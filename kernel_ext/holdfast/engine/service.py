@@ -13,14 +13,14 @@ from holdfast.config import Config
 from holdfast.engine.execute import execute
 from holdfast.engine.nursing import Nursery, usable
 from holdfast.errors import Fenced, OperatorError, StoreError
-from holdfast.executions import waking
-from holdfast.executions.family import tell_all
+from holdfast.executions import stopping, waking
 from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
 from holdfast.foundation.faults import point
 from holdfast.journal.ownership import this_process
 from holdfast.journal.store import Store
 from holdfast.model.execution import Change, Execution, Mode, Status
+from holdfast.prompts.answering import end_with
 from holdfast.prompts.expiring import expire_due
 
 #: Seconds between two looks for what is due: by index, a fraction of a millisecond each.
@@ -136,7 +136,7 @@ class Service:
         self._left = {id: until for id, until in self._left.items() if until > now}
         lost: list[Execution] = []
         if now >= self._sweep_at:
-            tell_all(self._store)
+            stopping.settle(self._store, self._config, end_with=end_with, who=self._config.user)
             expire_due(self._store, noticed_by="worker")
             lost = [h for h in waking.orphans(self._store) if h.id not in self._left]
             # ten thousand parents that wait take their time: what is swept up is a rest that some crash has left

@@ -95,7 +95,9 @@ class Worker:
                         self.stage.announce.step_ended(name, str(state), None, None)
             self._skip_tagged()
             while True:
-                self._go_on()
+                if self._busy and self._gate is None:
+                    with contextlib.suppress(StoreError):  # the next look sees it
+                        self.ending.let_go_on(self.plan, self.stage.store)
                 self._dispatch()
                 if not self._busy and not self._wait_for_retry() and not self._close() and not held():
                     break
@@ -123,17 +125,6 @@ class Worker:
         self.stage.writer.append(Kind.STEP_SKIPPED, {"reason": reason}, step=name)
         self.record.step(name).skipped = reason
         self.stage.announce.step_ended(name, "skipped", None, None)
-
-    def _go_on(self) -> None:
-        """What a suspended step waits for may come while others run: it goes on beside them."""
-        if not self._busy or not self.ending.waiting or self._gate is not None or self.plan.stopping or self.plan.closing:
-            return
-        store = self.stage.store
-        with contextlib.suppress(StoreError):  # the next look sees it
-            pending = {p.key for p in store.pending(execution=self.stage.execution.id)}
-            for name in self.ending.may_go_on(pending, store.now()):
-                del self.ending.waiting[name]
-                self.plan.end(name, StepState.PENDING)
 
     def _dispatch(self) -> None:
         """Give every step that may begin, and for which there is a kernel, to one."""

@@ -1,4 +1,8 @@
-"""Executions that others started: finding them, and telling the parent of their end."""
+"""Executions that others started: finding them, and telling the parent of their end.
+
+A child *follows* its parent when that waits for it: it is paused, resumed and cancelled with it. One that was started and not waited for
+goes its own way until somebody waits for it.
+"""
 
 from __future__ import annotations
 
@@ -71,27 +75,45 @@ def tell_parent(store: Store, child: str) -> None:
         return
     point("child.before_end")
     for matter in store.pending(execution=header.parent, kind="child"):
-        if _child_of(matter) == child:
+        if child_of(matter) == child:
             _close(store, header.parent, matter, header.status)
     point("child.after_end")
 
 
-def tell_all(store: Store) -> int:
-    """Tell every parent that still waits for a child that has ended: whoever ended it may have died before telling. Returns how many.
+def followers(store: Store, parent: str) -> list[Execution]:
+    """The children that follow their parent and have not come to their end.
 
     Raises:
         StoreError.
     """
-    told = 0
-    for matter in store.pending(kind="child"):
-        header = store.header(_child_of(matter))
-        if header is not None and header.status.ended:
-            _close(store, matter.execution, matter, header.status)
-            told += 1
-    return told
+    living = [c for c in children(store, parent) if not c.status.ended]
+    awaited = {str(e.data.get("child")) for e in store.read(parent, kinds=(Kind.CHILD_AWAITED,))} if living else set()
+    return [c for c in living if c.id in awaited or not _alone(store, c.id)]
 
 
-def _child_of(matter: Pending) -> str:
+def _alone(store: Store, child: str) -> bool:
+    created = store.read(child, kinds=(Kind.EXECUTION_CREATED,), limit=1)
+    return bool(created and created[0].data.get("alone"))
+
+
+def tell(store: Store, matter: Pending) -> bool:
+    """Tell the parent that waits in ``matter`` for a child, when that has ended: whoever ended it may have died before telling.
+
+    Returns:
+        whether it has ended.
+
+    Raises:
+        StoreError.
+    """
+    header = store.header(child_of(matter))
+    if header is None or not header.status.ended:
+        return False
+    _close(store, matter.execution, matter, header.status)
+    return True
+
+
+def child_of(matter: Pending) -> str:
+    """The id of the child that is waited for."""
     body: dict[str, Any] = msgspec.msgpack.decode(matter.body)
     return str(body["child"])
 
@@ -99,7 +121,7 @@ def _child_of(matter: Pending) -> str:
 def _close(store: Store, parent: str, matter: Pending, status: Status) -> None:
     above = store.header(parent)
     wakes = above is not None and above.mode == Mode.BATCH and not above.status.ended
-    body = {"child": _child_of(matter), "status": str(status)}
+    body = {"child": child_of(matter), "status": str(status)}
     draft = Draft(kind=Kind.CHILD_ENDED, key=matter.key, body=body, once=f"child:{matter.key}:end")
     try:
         store.append(parent, (draft,), fence=None, change=Change(due_at=clock.now()) if wakes else None, closes=(matter.key,))

@@ -81,15 +81,18 @@ def start(
     parent: str | None = None,
     via: str = "cli",
     queued: bool = False,
+    started_by: str = "",
+    alone: bool = False,
 ) -> tuple[Execution, bool]:
     """Write the header and the first entry of an execution, with its notebook pinned.
 
     Args:
-        id: of the new execution; one that is there already is returned when it is the same notebook with the same parameters.
-        key: idempotency key of the start: whoever comes second with it gets the execution of the first.
+        id: of the new execution; one that is there already is returned when notebook and parameters are the same.
+        key: idempotency key: whoever comes second with it gets the execution of the first.
         parent: the execution that starts this one.
         via: what asked for it (``cli``, ``papermill``, ``dagster`` ...), for the record.
         queued: any worker may take it. Otherwise whoever starts it works on it.
+        started_by, alone: the person, by default who acts; whether it does not follow its parent.
 
     Returns:
         the execution, and whether it is new.
@@ -100,30 +103,27 @@ def start(
     """
     if id is not None:
         check_id(id)
-        there = store.header(id)
-        if there is not None:
+        if (there := store.header(id)) is not None:
             return same_start(store, there, prepared), False
     at = clock.now()
     identity = id or new_id(at)
-    pinned = store.blobs.put(prepared.notebook.text().encode())
     execution = Execution(
         id=identity,
         runbook=prepared.notebook.name,
         path=prepared.notebook.path,
-        notebook=bytes(pinned),
+        notebook=bytes(store.blobs.put(prepared.notebook.text().encode())),
         parameters=prepared.parameters,
         secrets=tuple(p.name for p in prepared.manifest.parameters if p.secret),
         mode=mode,
         created_at=at,
         updated_at=at,
-        started_by=config.user,
+        started_by=started_by or config.user,
         parent=parent,
         key=key,
         due_at=at if queued else None,
     )
-    body = _creation(execution, prepared, via)
     try:
-        written = store.create(execution, [Draft(kind=Kind.EXECUTION_CREATED, body=body, actor=config.user)])
+        written = store.create(execution, [_creation(execution, prepared, via, config.user, alone)])
     except OperatorError as error:
         there = store.header(identity) if error.code == "HF224" else None
         if there is None:
@@ -132,8 +132,8 @@ def start(
     return written, written.id == identity
 
 
-def _creation(execution: Execution, prepared: Prepared, via: str) -> dict[str, Any]:
-    return {
+def _creation(execution: Execution, prepared: Prepared, via: str, actor: str, alone: bool) -> Draft:
+    body = {
         "runbook": execution.runbook,
         "path": execution.path,
         "notebook": execution.notebook,
@@ -143,7 +143,9 @@ def _creation(execution: Execution, prepared: Prepared, via: str) -> dict[str, A
         "folder": prepared.folder,
         "via": via,
         "started_by": execution.started_by,
+        **({"alone": True} if alone else {}),
     }
+    return Draft(kind=Kind.EXECUTION_CREATED, body=body, actor=actor)
 
 
 def check_id(id: str) -> None:

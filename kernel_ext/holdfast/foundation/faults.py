@@ -59,6 +59,8 @@ POINTS: Final[frozenset[str]] = frozenset(
         "child.after_start",
         "child.before_end",
         "child.after_end",
+        "child.before_cascade",
+        "child.before_release",
         "shell.after_spawn",
         "engine.before_step",
         "engine.after_step",

@@ -12,6 +12,7 @@ from holdfast.client import Client
 from holdfast.client.waking import wake_scheduler
 from holdfast.config import Config
 from holdfast.errors import OperatorError
+from holdfast.executions.stopping import let_go_on
 from holdfast.executions.waking import due, orphans
 from holdfast.foundation import clock
 from holdfast.journal.ownership import held, unattended
@@ -59,15 +60,10 @@ class Workers:
             raise OperatorError("HF253", "this is a person's session", cure="Continue it where it was begun.", execution=header.id)
         if not unattended(header, self._store.now(), self._store.step_leases(header.id)):
             raise held(header.id, header.owner, header.lease_until)
-        drafts = [Draft(kind=Kind.REQUESTED, body={"what": "resume", "who": person.name, "why": why}, actor=person.name)]
-        change = None
-        if header.status in (Status.PAUSED, Status.FAILED):
-            body = {"from": str(header.status), "who": person.name, "why": why}
-            drafts.append(Draft(kind=Kind.EXECUTION_RESUMED, body=body, actor=person.name))
-            change = Change(status=Status.SUSPENDED, reason=f"resumed by {person.name}", due_at=self._store.now())
-        elif header.status in (Status.SUSPENDED, Status.QUEUED):
-            change = Change(due_at=self._store.now())
-        self._store.append(header.id, drafts, fence=None, change=change)
+        draft = Draft(kind=Kind.REQUESTED, body={"what": "resume", "who": person.name, "why": why}, actor=person.name)
+        change = Change(due_at=self._store.now()) if header.status in (Status.SUSPENDED, Status.QUEUED) else None
+        self._store.append(header.id, (draft,), fence=None, change=change)
+        let_go_on(self._store, self._config, header, who=person.name, why=why)
         self.look()
 
     def expect(self, header: Execution) -> None:
