@@ -27,6 +27,7 @@ WHO = {
     "5": "The journal could not be reached or written (trying again is safe)",
     "6": "No such thing",
     "7": "Whoever asks must ask otherwise (sign in, be allowed, mend the request)",
+    "8": "A guardrail said no (wait, ask a person, or break the glass)",
     "9": "Stopped by the author",
 }
 

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
     from holdfast.durable.polling import wait_for as wait_for
     from holdfast.durable.results import Results as Results
     from holdfast.durable.signals import signal as signal
+    from holdfast.durable.targets import Targets as Targets
+    from holdfast.durable.targets import changing as changing
+    from holdfast.durable.targets import targets as targets
     from holdfast.durable.timers import Waited as Waited
     from holdfast.durable.timers import wait as wait
     from holdfast.errors import CallError as CallError
     from holdfast.errors import ForEachError as ForEachError
+    from holdfast.errors import GuardrailError as GuardrailError
     from holdfast.errors import HoldfastError as HoldfastError
     from holdfast.errors import NondeterminismError as NondeterminismError
     from holdfast.errors import PromptError as PromptError
@@ -44,6 +48,7 @@ _PUBLIC = {
     "Child": "holdfast.durable.children",
     "Confirmation": "holdfast.durable.answers",
     "ForEachError": "holdfast.errors",
+    "GuardrailError": "holdfast.errors",
     "HoldfastError": "holdfast.errors",
     "NondeterminismError": "holdfast.errors",
     "Outcome": "holdfast.durable.interceptor",
@@ -51,11 +56,13 @@ _PUBLIC = {
     "Results": "holdfast.durable.results",
     "Retry": "holdfast.model.policy",
     "Secret": "holdfast.durable.answers",
+    "Targets": "holdfast.durable.targets",
     "TerminalError": "holdfast.errors",
     "Waited": "holdfast.durable.timers",
     "approve": "holdfast.durable.asking",
     "ask": "holdfast.durable.asking",
     "call": "holdfast.durable.calls",
+    "changing": "holdfast.durable.targets",
     "confirm": "holdfast.durable.asking",
     "for_each": "holdfast.durable.for_each",
     "form": "holdfast.durable.asking",
@@ -64,6 +71,7 @@ _PUBLIC = {
     "publish": "holdfast.durable.children",
     "run_runbook": "holdfast.durable.children",
     "signal": "holdfast.durable.signals",
+    "targets": "holdfast.durable.targets",
     "wait": "holdfast.durable.timers",
     "wait_for": "holdfast.durable.polling",
 }
@@ -74,6 +82,7 @@ __all__ = [
     "Child",
     "Confirmation",
     "ForEachError",
+    "GuardrailError",
     "HoldfastError",
     "NondeterminismError",
     "Outcome",
@@ -81,11 +90,13 @@ __all__ = [
     "Results",
     "Retry",
     "Secret",
+    "Targets",
     "TerminalError",
     "Waited",
     "approve",
     "ask",
     "call",
+    "changing",
     "confirm",
     "for_each",
     "form",
@@ -94,6 +105,7 @@ __all__ = [
     "publish",
     "run_runbook",
     "signal",
+    "targets",
     "wait",
     "wait_for",
 ]

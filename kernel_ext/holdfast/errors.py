@@ -2,7 +2,7 @@
 
 The hundreds digit says who must act: 1 the runbook's author, 2 the operator of the installation, 3 the outside said no,
 4 a person said no (or nothing), 5 the store (try again), 6 no such thing, 7 whoever asks must ask otherwise,
-9 an author's own "stop, do not retry".
+8 a guardrail said no (wait, ask, or break the glass), 9 an author's own "stop, do not retry".
 Each code has a page under ``docs/reference/errors/``.
 """
 
@@ -87,6 +87,8 @@ CODES: dict[str, str] = {
     "HF280": "a rules file cannot be used",
     "HF281": "the events file cannot be used",
     "HF282": "an event cannot be turned into an execution",
+    "HF283": "the guardrails file cannot be used",
+    "HF284": "the glass cannot be broken like this",
     "HF265": "the policy file cannot be used",
     "HF266": "the tokens file cannot be used",
     "HF267": "the gateway would be open to all",
@@ -151,6 +153,17 @@ CODES: dict[str, str] = {
     "HF712": "the request took too long",
     "HF713": "no such address",
     "HF714": "too many listeners",
+    # -- guardrail: wait, ask a person, or break the glass
+    "HF801": "more changes than the execution may make",
+    "HF802": "too many changes in an hour",
+    "HF803": "too soon after another execution",
+    "HF804": "a change freeze",
+    "HF805": "nobody approved it",
+    "HF806": "more than was approved",
+    "HF807": "another execution has the target",
+    "HF808": "the targets are not what they were",
+    "HF809": "a step that only reads would destroy something",
+    "HF810": "a share of an unknown number",
     # -- terminal
     "HF900": "stopped by the author",
 }
@@ -248,6 +261,12 @@ class RequestError(HoldfastError):
     """HF7xx: whoever asks must sign in, be allowed to, or ask otherwise."""
 
     prefix = "7"
+
+
+class GuardrailError(HoldfastError):
+    """HF8xx: a guardrail refused an effect; it was not made. ``where['guardrail']`` says which."""
+
+    prefix = "8"
 
 
 class TerminalError(HoldfastError):

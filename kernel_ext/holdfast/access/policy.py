@@ -41,6 +41,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "rerun": "runbooks whose executions may be run again from a step",
     "handover": "runbooks whose executions may be handed over and taken over",
     "signal": "runbooks whose executions may be sent a signal",
+    "break-glass": "runbooks for whose executions guardrails may be set aside",
     "secrets": "runbooks (or runbook/parameter) whose secret parameters may be read",
     "event": "sources (the `source` of a CloudEvent) that may be posted",
     "audit": 'the audit log: "*"',

@@ -15,10 +15,13 @@ from holdfast.executions.published import shown
 from holdfast.executions.signals import send
 from holdfast.executions.start import prepare, start
 from holdfast.executions.stopping import stop
+from holdfast.guardrails import locks
+from holdfast.guardrails.breaking import FOR, break_glass
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
 from holdfast.model.entry import Entry, Kind
 from holdfast.model.execution import Execution, Status
+from holdfast.model.guardrail import Glass
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.notebook.reader import Notebook
 from holdfast.prompts import answering, listing
@@ -196,7 +199,20 @@ class Client:
         """
         header = self.get(id)
         stop(self.store, self.config, header, "cancel", end_with=answering.end_with, who=self.config.user, why=why, finish=finish)
-        return self.get(header.id)
+        if (header := self.get(header.id)).status.ended:
+            locks.pass_on(self.store, header.id)
+        return header
+
+    def break_glass(self, id: str, *, why: str, guardrails: Iterable[str] = (), seconds: float = FOR, via: str = "client") -> Glass:
+        """Set guardrails aside for an execution. The caller has asked the policy and written it down.
+
+        Args:
+            guardrails: by name; none: all that can be set aside.
+
+        Raises:
+            LookupFailedError: HF601. OperatorError: HF284. StoreError.
+        """
+        return break_glass(self.store, self.get(id), who=self.config.user, why=why, guardrails=guardrails, seconds=seconds, via=via)
 
     def signal(self, id: str, name: str, value: Any = None, *, key: str | None = None, via: str = "client") -> Entry:
         """Send a named message to an execution; it is kept until a ``signal`` of that name takes it.

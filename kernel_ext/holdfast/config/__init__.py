@@ -15,6 +15,7 @@ import msgspec
 
 from holdfast.config.events import EVENTS
 from holdfast.config.gateway import GATEWAY, GatewaySettings
+from holdfast.config.guardrails import GUARDRAILS
 from holdfast.config.parsing import SQLITE as _SQLITE
 from holdfast.config.parsing import Setting
 from holdfast.config.parsing import groups as _groups
@@ -57,6 +58,8 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     fence: int | None = None
     step: str | None = None
     dry_run: bool = False
+    guardrails_file: Path | None = None
+    unattended: bool = False
     faults: str = ""
     fault_log: Path | None = None
     sources: Mapping[str, str] = {}  # setting -> where its value came from, for those that are not at their default
@@ -226,6 +229,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "faults": Setting(_words, "`POINT[@N]=ACTION`, …", "none", "Tests only: where to cut the power (see `holdfast.foundation.faults`)."),
     "fault_log": Setting(_path, "path", "none", "Tests only: a file to which each fault that struck is written."),
+    **GUARDRAILS,
     **EVENTS,
     **GATEWAY,
 }
@@ -264,6 +268,8 @@ def _with_defaults(values: dict[str, Any], base: Path) -> dict[str, Any]:
     values.setdefault("runbooks", (base / "runbooks" if (base / "runbooks").is_dir() else base,))
     if (base / "events.toml").is_file():
         values.setdefault("events_file", base / "events.toml")
+    if (base / "guardrails.toml").is_file():
+        values.setdefault("guardrails_file", base / "guardrails.toml")
     if "user" not in values:
         values["user"] = _login()
     return values

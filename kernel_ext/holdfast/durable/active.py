@@ -12,6 +12,7 @@ from holdfast.durable.lanes import Lane
 from holdfast.model.entry import Draft
 
 if TYPE_CHECKING:
+    from holdfast.durable.targets import Targets
     from holdfast.journal.writer import Writer
 
 
@@ -39,6 +40,7 @@ class ActiveCell:
         "readings",
         "replayed",
         "stopped",
+        "targets",
         "undeclared",
     )
 
@@ -54,6 +56,7 @@ class ActiveCell:
         self.plan: list[Planned] = []
         self.undeclared: dict[str, None] = {}  # in order, once each
         self.notes: list[Draft] = []
+        self.targets: list[Targets] = []  # sets that the cell's code can touch
         self.matters: dict[str, None] = {}  # keys of the pending matters that a lane was suspended for
         self._index: StepIndex | None = None
         self._scopes: dict[str, bytes] = {}

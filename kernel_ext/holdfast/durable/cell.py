@@ -27,6 +27,7 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     edited: bool = False  # the source differs from what ran before, whatever the records say
     policy: Policy = Policy()
     dry_run: bool = False
+    ancestors: tuple[str, ...] | None = None  # steps whose questions may have approved what this one does; None: any
     completed: frozenset[str] | None = None  # cells of the step whose completion counts; None: the recorder looks
 
 
@@ -38,6 +39,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     arguments: dict[str, Any]
     effect: str
+    target: str = ""
+    destructive: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from holdfast.durable import verdicts
+from holdfast.durable.guarding import guarded
 from holdfast.durable.index import Record
 from holdfast.durable.interceptor import Attempt, Outcome, Request, Transient
 from holdfast.durable.lanes import Lane
@@ -38,6 +39,7 @@ class Call:
         "failed",
         "lane",
         "load",
+        "marks",
         "ordered",
         "probe",
         "record",
@@ -60,6 +62,7 @@ class Call:
         self.assumed: Callable[[Any], Any] | None = None
         self.retry: Retry | None = None
         self.started_at = 0.0
+        self.marks: dict[str, Any] = {}  # what its intent says of target, before, why, and on whose word
 
     @property
     def known(self) -> Record:
@@ -113,6 +116,8 @@ def conduct(recorder: Recorder, call: Call) -> Play:
             wait = record.next_at - clock.now()
             if wait > 0:
                 yield wait
+    if call.request.effect != Effect.READ:
+        guarded(recorder, call)
     number = record.attempts if same else record.attempts + 1
     while True:
         settled, value = yield from _attempt(recorder, call, number, record.doubtful)
@@ -212,6 +217,7 @@ def intent(recorder: Recorder, call: Call, number: int, resumed: bool) -> Draft:
         "source": context.source_digest,
         "step_attempt": context.step_attempt,
         "owner": recorder.owner,
+        **call.marks,
     }
     if request.origin:
         body["origin"] = request.origin

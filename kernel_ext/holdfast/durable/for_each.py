@@ -16,12 +16,14 @@ from typing import Any, Literal
 import msgspec
 
 from holdfast.durable import canonical, current
+from holdfast.durable.acting import Acting
 from holdfast.durable.active import ActiveCell
 from holdfast.durable.identity import call_hash
 from holdfast.durable.lanes import HERE, Here, Lane
 from holdfast.durable.progress import Progress
 from holdfast.durable.recorder import Recorder
 from holdfast.durable.results import Item, Results, short
+from holdfast.durable.targets import Targets
 from holdfast.durable.traces import leaves_traces
 from holdfast.durable.values import text_of
 from holdfast.errors import AuthorError, ForEachError, Suspend, TerminalError
@@ -61,13 +63,15 @@ def for_each(
         ForEachError: HF304, more items failed than may; ``results`` has everything. AuthorError: HF150 an item cannot be recognised again;
         HF156 an argument is wrong. Suspend: an item waits for a person (after the items under way have ended).
     """
-    everything = list(items)
+    among = items if isinstance(items, Targets) else None
+    everything = list(items.items) if isinstance(items, Targets) else list(items)
     name = label or str(getattr(function, "__qualname__", type(function).__qualname__))
     limit = _limit(max_errors, on_error, len(everything))
     if concurrency < 1:
         raise AuthorError("HF156", f"concurrency is {concurrency}", cure="give 1 or more")
     loop = _Loop(name, function, Progress(len(everything), name, shown=progress), limit)
-    loop.plan(everything, key or _itself)
+    loop.among = among
+    loop.plan(everything, key or (among.label if among is not None else _itself))
     try:
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
             loop.run_coroutines(concurrency)
@@ -89,6 +93,7 @@ class _Loop:
         self.cell: ActiveCell | None = self.recorder.cell if self.recorder is not None else None
         here = HERE.get()
         above = here.lane if here is not None else None
+        self.among: Targets | None = None  # the set that the items were chosen from
         self.scope = f"{above.scope}/" if above is not None and above.scope else "item:"
         self.items: list[Any] = []
         self.keys: list[str] = []
@@ -312,6 +317,8 @@ class _Lane:
         self._token = None
         if loop.cell is not None:
             lane = Lane(f"{loop.scope}{loop.keys[self._index]}")
+            if loop.among is not None:
+                lane.acting = Acting(loop.among.label(loop.items[self._index]), among=loop.among)
             self._token = HERE.set(Here(False, None, lane, loop.restored_cell() if self._restoring else loop.cell))
 
     def __exit__(self, *_: object) -> None:

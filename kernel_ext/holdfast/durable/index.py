@@ -158,7 +158,7 @@ class StepIndex:
             base, _, n = key.rpartition("~")
             self.count[base] = max(self.count.get(base, 0), int(n))
             about = record.about
-            if not record.cheap and record.effect != Effect.READ:
+            if not record.cheap and record.effect != Effect.READ and "refused" not in about:
                 self.effects += 1
             made_by = about.get("cell")
             if made_by in others:
@@ -168,7 +168,12 @@ class StepIndex:
                 ready = self._ready[base] = deque()
             if made_by == cell:
                 ready.append(record)
-                if record.effect != Effect.READ and not record.cheap and record.attempt_of_step == context.step_attempt:
+                if (
+                    record.effect != Effect.READ
+                    and not record.cheap
+                    and record.attempt_of_step == context.step_attempt
+                    and "refused" not in about
+                ):
                     self.waiting.setdefault(record.lane, {})[key] = record
             else:
                 ready.appendleft(record)

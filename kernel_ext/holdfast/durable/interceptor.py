@@ -25,6 +25,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Mapping[str, Any] = {}  # for people, JSON types, credentials left out
     cheap: bool = False  # clock and random: the outcome may wait for the next commit (nothing outside depends on it before)
     kept: bool = False  # a read whose success later attempts of the step keep: a wait that is over, a person's answer
+    target: str = ""  # what it changes, for people and for counting; worked out from the operation where it is empty
+    destructive: bool | None = None  # whether what it changes is lost; None: worked out from the operation
     origin: str = ""  # the place whose traces a later probe would read (a host's state folder); kept with the intent, see Attempt.origin
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import ControlFlow
 
 if TYPE_CHECKING:
+    from holdfast.durable.acting import Acting
     from holdfast.durable.active import ActiveCell
     from holdfast.durable.interceptor import Attempt
 
@@ -32,7 +33,7 @@ class Lane:
         name: ``main`` or ``item:<key>``; part of the identity of calls made in an item.
     """
 
-    __slots__ = ("ended", "name", "scope", "task", "tasks", "thread")
+    __slots__ = ("acting", "ended", "name", "scope", "task", "tasks", "thread")
 
     def __init__(self, name: str = MAIN) -> None:
         self.name = name
@@ -40,6 +41,7 @@ class Lane:
         self.thread = threading.get_ident()
         self.task = current_task()
         self.tasks: tuple[Any, ...] = ()
+        self.acting: Acting | None = None  # what it changes just now
         self.ended: ControlFlow | None = None  # what unwinds it: an author's ``finally:`` reaches the outside no more
 
     def __enter__(self) -> Lane:

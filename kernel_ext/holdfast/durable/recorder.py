@@ -148,7 +148,8 @@ class Recorder(Journaling):
             if here is None or not here.reading:
                 return do(_NOWHERE if here is None or here.attempt is None else here.attempt)
             with self._looking(here) as attempt:
-                return do(attempt)
+                seen = do(attempt)
+            return cast(T, _handed(seen, store, load))
         call.load = load
         record = call.record
         if record is not None and record.counts(call.cell.context):
@@ -200,7 +201,8 @@ class Recorder(Journaling):
             if here is None or not here.reading:
                 return await do(_NOWHERE if here is None or here.attempt is None else here.attempt)
             with self._looking(here) as attempt:
-                return await do(attempt)
+                seen = await do(attempt)
+            return cast(T, _handed(seen, store, load))
         call.load = load
         record = call.record
         if record is not None and record.counts(call.cell.context):
@@ -264,7 +266,7 @@ class Recorder(Journaling):
         call = Call(request, cell, lane, base, record)
         call.ordered = lane.here()
         declared = cell.context.policy.effects
-        if declared is not None and _ORDER[Effect(declared)] < _ORDER[Effect(request.effect)]:
+        if declared is not None and declared != "destructive" and _ORDER[Effect(declared)] < _ORDER[Effect(request.effect)]:
             call.effect = declared
         return call
 
@@ -334,3 +336,9 @@ class Recorder(Journaling):
             change=Change(due_at=due_at),
         )
         raise Suspend(f"`{call.request.operation}` is to be tried again later", waiting_for="timer", due_at=due_at, step=step)
+
+
+def _handed(seen: Any, store: Callable[[Any], Any] | None, load: Callable[[Any], Any] | None) -> Any:
+    """What a look that is not recorded gives its caller: the same form that a recorded call does."""
+    stored = store(seen) if store is not None else seen
+    return load(stored) if load is not None else stored

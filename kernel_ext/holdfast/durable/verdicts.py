@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from holdfast.durable.acting import destroys, target_here
 from holdfast.durable.cell import Planned
 from holdfast.durable.index import Record
 from holdfast.durable.lanes import HERE, Here
@@ -49,7 +50,7 @@ def not_made(recorder: Recorder, call: Call) -> tuple[Any] | None:
     if not context.dry_run or call.effect == Effect.READ:
         return None
     with cell.lock:
-        _count(recorder, call)
+        count(recorder, call)
         cell.plan.append(_planned(recorder, call))
     return (call.stand_in(None),)
 
@@ -66,12 +67,12 @@ def admit(recorder: Recorder, call: Call) -> tuple[Any] | None:
         if call.effect != Effect.READ:
             leftovers = cell.index.leftovers(call.ordered) if call.ordered else []
             if not leftovers:
-                _count(recorder, call)
+                count(recorder, call)
         call.record = cell.index.add(call.base)
     return _nondeterministic(recorder, call, leftovers[0]) if leftovers else None
 
 
-def _count(recorder: Recorder, call: Call) -> None:
+def count(recorder: Recorder, call: Call) -> None:
     """One effect more; call with the cell's lock held."""
     context, index = call.cell.context, call.cell.index
     limit = context.policy.max_effects
@@ -95,6 +96,8 @@ def _planned(recorder: Recorder, call: Call) -> Planned:
         operation=recorder.redact(request.operation),
         arguments=dict(recorder.redact(request.arguments)),
         effect=call.effect,
+        target=recorder.redact(target_here(call)),
+        destructive=destroys(call),
     )
 
 
@@ -117,7 +120,7 @@ def _nondeterministic(recorder: Recorder, call: Call, recorded: Record) -> tuple
         _follow(recorder, call, answer)
     if answer["verdict"] == Verdict.RUN:
         with call.cell.lock:
-            _count(recorder, call)
+            count(recorder, call)
         return None
     with call.cell.lock:
         call.cell.index.waiting.get(recorded.lane, {}).pop(recorded.key, None)

@@ -30,9 +30,10 @@ from holdfast.engine.kernels import end_orphans
 from holdfast.engine.plan import StepState
 from holdfast.engine.stage import Options, Stage
 from holdfast.engine.steps import StepEnd
+from holdfast.engine.turns import make_way
 from holdfast.engine.watcher import Failure, Result, Watcher
 from holdfast.engine.worker import Worker
-from holdfast.errors import HoldfastError, OperatorError, StoreError
+from holdfast.errors import GuardrailError, HoldfastError, OperatorError, StoreError
 from holdfast.executions.find import require_step
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.journal.ownership import take, this_process
@@ -114,6 +115,10 @@ def _one_step(
         stage = Stage(store, config, header, lease.fence, Options(beside=step), watchers)
         offered = tuple(s for s in stage.manifest.steps if s.teardown_of is None)
         require_step(msgspec.structs.replace(stage.manifest, steps=offered), step, header.id)
+        aside = make_way(writer, header, stage.manifest)
+        if aside is not None:
+            _stand_aside(writer, step, aside)
+            return
         worker = Worker(stage, gate)
         _look(stage, worker)
         if worker.plan.failures:  # of this step or in another branch: nothing new begins
@@ -137,6 +142,17 @@ def _one_step(
     except HoldfastError as error:
         give_up(writer, error)
         raise
+
+
+def _stand_aside(writer: Writer, step: str, aside: Result) -> None:
+    """Another execution has the target: leave word for the last process to leave."""
+    if aside.status == Status.FAILED:
+        raise GuardrailError("HF807", aside.reason.removeprefix("HF807: "), cure="Wait for it and resume.", execution=writer.execution)
+    if aside.status == Status.CANCELLED:
+        writer.append(Kind.REQUESTED, {"what": "cancel", "who": writer.actor, "why": aside.reason})
+    else:
+        matters, due_at = list(aside.matters), aside.due_at
+        writer.append(Kind.NOTE, {"what": WAITS, "reason": aside.reason, "matters": matters, "due_at": due_at}, step=step)
 
 
 def _look(stage: Stage, worker: Worker) -> None:

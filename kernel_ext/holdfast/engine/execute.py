@@ -16,6 +16,7 @@ from holdfast.engine.gate import Gate
 from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
 from holdfast.engine.stage import Options, Stage
+from holdfast.engine.turns import make_way
 from holdfast.engine.watcher import Result, Watcher
 from holdfast.engine.worker import Worker
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, StoreError
@@ -25,6 +26,7 @@ from holdfast.executions.handover import PENDING as HANDOVER
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
 from holdfast.executions.waking import orphans
+from holdfast.guardrails import locks
 from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
@@ -116,6 +118,9 @@ def _work(
     except HoldfastError as error:
         give_up(writer, error)
         raise
+    aside = make_way(writer, header, stage.manifest)
+    if aside is not None:
+        return _stand_aside(writer, config, stage, aside)
     end_orphans(list(stage.record.kernels.values()))
     worker = Worker(stage, gate)
     beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
@@ -137,6 +142,14 @@ def _work(
     finally:
         beat.stop()
         family.finish()
+    stage.announce.ended(result)
+    return result
+
+
+def _stand_aside(writer: Writer, config: Config, stage: Stage, result: Result) -> Result:
+    """Another execution has the target: wait, or end, without a step."""
+    result = write(writer, result)
+    hand_on(writer, config, result)
     stage.announce.ended(result)
     return result
 
@@ -185,6 +198,7 @@ def hand_on(writer: Writer, config: Config, result: Result) -> None:
         stopping.cascade(store, config, result.execution, what, end_with=end_with, who=writer.actor)
     if result.status.ended:
         tell_parent(store, result.execution)
+        locks.pass_on(store, result.execution)
 
 
 def give_up(writer: Writer, error: HoldfastError) -> None:
@@ -195,6 +209,7 @@ def give_up(writer: Writer, error: HoldfastError) -> None:
         change = Change(status=Status.FAILED, reason=str(error), due_at=0)
         writer.append(Kind.EXECUTION_FAILED, {"reason": str(error), "error": error.to_dict()}, change=change)
         tell_parent(writer.store, writer.execution)
+        locks.pass_on(writer.store, writer.execution)
 
 
 def only_batch(header: Execution) -> None:

@@ -123,7 +123,7 @@ def start(
         due_at=at if queued else None,
     )
     try:
-        written = store.create(execution, [_creation(execution, prepared, via, config.user, alone)])
+        written = store.create(execution, [_creation(execution, prepared, via, config, alone)])
     except OperatorError as error:
         there = store.header(identity) if error.code == "HF224" else None
         if there is None:
@@ -132,7 +132,7 @@ def start(
     return written, written.id == identity
 
 
-def _creation(execution: Execution, prepared: Prepared, via: str, actor: str, alone: bool) -> Draft:
+def _creation(execution: Execution, prepared: Prepared, via: str, config: Config, alone: bool) -> Draft:
     body = {
         "runbook": execution.runbook,
         "path": execution.path,
@@ -144,8 +144,9 @@ def _creation(execution: Execution, prepared: Prepared, via: str, actor: str, al
         "via": via,
         "started_by": execution.started_by,
         **({"alone": True} if alone else {}),
+        **({"unattended": True} if config.unattended else {}),
     }
-    return Draft(kind=Kind.EXECUTION_CREATED, body=body, actor=actor)
+    return Draft(kind=Kind.EXECUTION_CREATED, body=body, actor=config.user)
 
 
 def check_id(id: str) -> None:

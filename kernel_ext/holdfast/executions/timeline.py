@@ -137,5 +137,10 @@ _TEXTS: dict[str, Callable[[Entry, dict[str, Any]], str]] = {
     Kind.HANDOVER_WITHDRAWN: lambda e, b: f"the offer was withdrawn{_why(b)}",
     Kind.PUBLISHED: lambda e, b: f"published {', '.join(b.get('values') or ())}",
     Kind.ITEM_COMPLETED: lambda e, b: f"{b.get('loop', 'item')}: {b.get('item', e.key)} {b.get('state', 'done')}",
+    Kind.TARGETS_REREAD: lambda e, b: (
+        f"{e.key} read again: {b.get('count')} left" + (f", gone: {', '.join(b['gone'])}" if b.get("gone") else "")
+    ),
+    Kind.EFFECT_SEEN: lambda e, b: f"{e.key} is now: {b.get('after')}",
+    Kind.GLASS_BROKEN: lambda e, b: f"broke the glass ({', '.join(b.get('guardrails') or ())}) until {clock.iso(b['until'])}{_why(b)}",
     Kind.NOTE: _note,
 }

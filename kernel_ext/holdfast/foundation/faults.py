@@ -25,6 +25,11 @@ from typing import Final
 #: Every point that exists. A test reads this set, so a fault cannot be misspelt.
 POINTS: Final[frozenset[str]] = frozenset(
     {
+        "guardrail.before_check",
+        "guardrail.before_count",
+        "guardrail.after_count",
+        "lock.before_take",
+        "lock.after_take",
         "call.before_intent",
         "call.after_intent",
         "call.after_effect",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -233,6 +233,26 @@ class Reason(Asked):
     """Why."""
 
     why: Why = ""
+
+
+class BreakGlass(Asked):
+    """Set guardrails aside."""
+
+    why: Why = Field(min_length=8)
+    guardrails: list[Literal["cap", "breaker", "cooldown", "freeze", "approval", "age"]] = Field(
+        default=[], max_length=6, description="None: all of them."
+    )
+    seconds: float = Field(default=3600, gt=0, le=86400)
+
+
+class GlassShown(Shown):
+    """Guardrails that were set aside."""
+
+    execution: str
+    guardrails: list[str]
+    until: datetime | None
+    who: str
+    why: str
 
 
 class Rerun(Asked):

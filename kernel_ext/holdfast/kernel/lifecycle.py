@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from holdfast.checkpoint.report import Flag
+from holdfast.durable.acting import note_sets
 from holdfast.durable.cell import CellContext
 from holdfast.errors import Cancel, ControlFlow, Fenced, HoldfastError, Suspend, TerminalError
 from holdfast.foundation import clock, faults
@@ -20,6 +21,7 @@ from holdfast.kernel.outputs import Output, OutputLog
 from holdfast.kernel.records import label, stored
 from holdfast.kernel.session import Session
 from holdfast.kernel.shell import adopt_results
+from holdfast.kernel.state import namespace_of
 from holdfast.kernel.turn import Turn
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Change, Status
@@ -85,9 +87,11 @@ class Lifecycle:
                 edited=turn.edited,
                 policy=request.policy,
                 dry_run=session.config.dry_run,
+                ancestors=request.ancestors if request.engine else None,
                 completed=completed,
             )
         )
+        note_sets(session.recorder, namespace_of(session.shell), python)
         turn.log = OutputLog(message_id, self._displays, self._widgets)
         turn.started_at = clock.now()
         held.running = True

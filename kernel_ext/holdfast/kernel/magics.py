@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError
+from holdfast.foundation import clock
 from holdfast.kernel import tables
 from holdfast.kernel.notices import Bundle, notice
 
@@ -23,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "checkpoint": ("", "what is kept of each cell, and how faithfully it can be restored"),
     "prompts": ("", "questions that wait for an answer"),
     "answer": ("ID VERDICT [--value JSON] [--why TEXT]", "answer one; then run the waiting cell again"),
+    "break-glass": ("--why TEXT [--guardrail NAME] [--for TIME]", "set guardrails aside for this execution"),
     "rerun": ("STEP", "forget the step's records, its calls too: run its cells to make everything anew"),
     "new": ("", "leave this execution and begin another"),
     "resume": ("ID", "leave this execution and go on with another"),
@@ -48,7 +50,7 @@ def run(desk: Desk, line: str) -> Bundle:
                 "Holdfast is switched off: this is a plain kernel",
                 ["Set HOLDFAST_DURABLE=on and restart the kernel to have cells recorded."],
             )
-        action: Callable[[Session, list[str]], Bundle] = globals()[f"_{name}"]
+        action: Callable[[Session, list[str]], Bundle] = globals()[f"_{name.replace('-', '_')}"]
         with desk.session.recorder.passthrough():
             return action(desk.session, arguments)
     except ValueError as error:
@@ -126,6 +128,22 @@ def _answer(session: Session, arguments: list[str]) -> Bundle:
     prompt = answer(session.store, words[0], words[1], value=value, who=session.config.user, via="notebook", why=options.get("why"))
     where = f" of step {prompt.step}" if prompt.step else ""
     return notice(f"Answered: {words[1]}", [f"Run the waiting cell{where} again; it goes on from there."])
+
+
+def _break_glass(session: Session, arguments: list[str]) -> Bundle:
+    from holdfast.client import Client
+    from holdfast.client.glass import break_glass
+
+    words, options = _options(arguments, ("why", "guardrail", "for"))
+    if words or "why" not in options:
+        raise _usage(f"%holdfast break-glass takes {COMMANDS['break-glass'][0]}")
+    named = [options["guardrail"]] if "guardrail" in options else []
+    held = session.ready()
+    client = Client(session.store, session.config)
+    glass = break_glass(
+        client, held.header.id, why=options["why"], guardrails=named, length=options.get("for"), via="notebook", how="login"
+    )
+    return notice(f"Set aside until {clock.iso(glass.until)}: {', '.join(glass.guardrails)}", ["Run the refused cell again."])
 
 
 def _handover(session: Session, arguments: list[str]) -> Bundle:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.durable.recorder import Recorder
 from holdfast.errors import Fenced, HoldfastError, OperatorError
+from holdfast.guardrails.guard import guard_of
+from holdfast.guardrails.settings import GuardrailsFile
 from holdfast.journal import ownership
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
@@ -50,6 +52,7 @@ class Session:
         self.recorder.sends_keys = config.idempotency_header
         self.recorder.groups = config.groups
         self.recorder.config = config
+        self._guardrails = GuardrailsFile(config.guardrails_file)
         self._store: Store | None = None
         self._holding: Holding | None = None
         self._book: RecordBook | None = None
@@ -171,6 +174,7 @@ class Session:
             if isinstance(value := held.header.parameters.get(name), str):
                 self.recorder.redactor.register(value)
         self.recorder.find_tables = lambda: own_tables(self.store, held.header)
+        self.recorder.guard = guard_of(self.store, held.header, self._guardrails, self.place.notebook)
         namespace = namespace_of(self.shell)
         if self._baseline is None:
             self._baseline = frozenset(namespace)

@@ -48,6 +48,9 @@ class Kind(StrEnum):
     HANDOVER_WITHDRAWN = "handover.withdrawn"
     PUBLISHED = "output.published"  # body: values by name
     ITEM_COMPLETED = "item.completed"  # for_each
+    TARGETS_REREAD = "targets.reread"  # key: the set's name; body: when, how many are left, which are gone
+    EFFECT_SEEN = "effect.seen"  # key: the target; body: how it looked after it was changed
+    GLASS_BROKEN = "glass.broken"  # from outside; body: who set which guardrails aside, why and until when
     NOTE = "note"  # undeclared effects, orphaned records, flags: for people
 
 

@@ -30,6 +30,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retry: Retry = Retry()
     timeout: float | None = None  # seconds per attempt
     on_failure: str = "suspend"  # "suspend" is not written by authors: exhausted retries ask a person; else stop | continue | STEP
-    effects: Literal["read", "idempotent", "write"] | None = None
+    effects: Literal["read", "idempotent", "write", "destructive"] | None = None
     max_effects: int | None = None
+    max_targets: int | None = None  # different things changed by the step
+    max_percent: float | None = None  # of the target set
+    approval: bool = False  # each change needs a person's recorded consent, also where somebody looks on
     pool: str | None = None

@@ -13,8 +13,9 @@ from holdfast.model.manifest import Cell, Manifest, Step
 from holdfast.model.policy import Policy
 from holdfast.notebook.finding import Finding
 from holdfast.notebook.labels import first_label
+from holdfast.notebook.limiting import fields
 from holdfast.notebook.marks import Marks, read_marks
-from holdfast.notebook.metadata import RunbookMetadata, runbook_metadata
+from holdfast.notebook.metadata import RunbookMetadata, near, runbook_metadata
 from holdfast.notebook.order import resolve
 from holdfast.notebook.parameters import declared, validate
 from holdfast.notebook.reader import Notebook, NotebookCell
@@ -92,7 +93,7 @@ def examine(notebook: Notebook) -> Compiled:
         injected_cell=_cell(gathered.injected[0]) if gathered.injected else None,
         metadata=raw if isinstance(raw, dict) else {},
     )
-    findings += _given_by_clocks(manifest, top)
+    findings += _parameters_named(manifest, top)
     from holdfast.notebook.dataflow import annotate
 
     return Compiled(manifest=annotate(manifest), findings=tuple(findings))
@@ -178,12 +179,18 @@ def _step(draft: _Draft) -> Step:
     )
 
 
-def _given_by_clocks(manifest: Manifest, top: RunbookMetadata) -> list[Finding]:
-    """Parameters that schedules and partitions give, against those that are declared."""
+def _parameters_named(manifest: Manifest, top: RunbookMetadata) -> list[Finding]:
+    """Parameters that schedules and partitions give and guardrails name, against those that are declared."""
     problems: list[tuple[str, str]] = []
     sliced = {top.partitions.parameter} if top.partitions else set()
     if top.partitions is not None:
         problems += partition_problems(top.partitions, {p.name for p in manifest.parameters})
+    known = {p.name for p in manifest.parameters}
+    problems += [
+        (f"'{where}' names {n!r}, which is no parameter", near(n, known))
+        for where, n in fields(top.limits, top.concurrency)
+        if n.isidentifier() and n not in known
+    ]
     open_ones = msgspec.structs.replace(manifest, parameters=tuple(p for p in manifest.parameters if p.name not in sliced))
     for schedule in top.schedules:
         try:

@@ -11,27 +11,10 @@ import msgspec
 from holdfast.model.call import Effect
 from holdfast.notebook.book import Page, ShellLine
 from holdfast.notebook.commands import classify
+from holdfast.notebook.destroying import COMMAND, DRY, METHOD, SQL, command_destroys
 from holdfast.notebook.magics import understand
 
 GATES = frozenset({"confirm", "ask", "form", "approve", "input"})
-_DESTROYING_METHOD = re.compile(
-    r"(delete|terminate|destroy|purge|deregister|batch_delete|force_delete)_\w+|drop_(table|database|collection|index)|rmtree|reboot_\w+"
-)
-_DESTROYING_COMMAND = re.compile(
-    r"""(?x)
-    \brm\s+(-\w+\s+)*-\w*[rR] | \brm\s+-\w*f | \bmkfs | \bdd\s.*\bof= | \bshred\b | \bwipefs\b | \btruncate\s+-s
-    | \b(kubectl|oc)\s(?:(?![;&|]).)*?\b(delete|drain)\b | \baws\s(?:(?![;&|]).)*?\s(delete|terminate|deregister|purge|remove|batch-delete)-
-    | \baws\s(?:(?![;&|]).)*?\bs3\s+(rb|rm)\b | \bgcloud\s(?:(?![;&|]).)*?\bdelete\b | \baz\s(?:(?![;&|]).)*?\bdelete\b
-    | \bdoctl\s.*?\bdelete\b
-    | \b(terraform|tofu|pulumi)\s(?:(?![;&|]).)*?\bdestroy\b | \bhelm\s(?:(?![;&|]).)*?\b(uninstall|delete)\b | \bec2\s+(delete|terminate)-
-    | \b(docker|podman)\s+(rm|rmi|kill|\w+\s+(rm|prune))\b | \bdropdb\b | \b(drop\s+(table|database|schema)|truncate\s+table)\b
-    | \bdelete\s+from\b | \bflush(all|db)\b | \bgit\s+push\s.*(--force|-f\b) | \bgit\s+reset\s+--hard
-    | \b(shutdown|reboot|poweroff|halt)\b(?!\S*\.) | \blvremove\b | \bvgremove\b | \bzfs\s+destroy\b | \bzpool\s+destroy\b
-    """,
-    re.IGNORECASE,
-)
-_DRY = re.compile(r"--dry-run(?!=none)|--dryrun|\s-n\s.*--dry|--diff-only")
-_SQL = re.compile(r"\s*(delete\s+from|drop\s+(table|database|schema|index)|truncate)\b", re.IGNORECASE)
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +51,7 @@ def destroying_commands(shell: ShellLine) -> Iterator[tuple[str, int]]:
     """The parts of shell text that destroy: (text, line of the cell)."""
     for number, line in enumerate(shell.text.split("\n")):
         bare = re.sub(r"(^|\s)#.*", "", line)
-        match = _DESTROYING_COMMAND.search(bare)
-        if (
-            match
-            and not _DRY.search(bare)
-            and classify(bare) is Effect.WRITE
-            and not re.match(r"\s*(echo|printf|grep|git\s+log)\b[^|;&]*$", bare)
-        ):
+        if command_destroys(bare) and classify(bare) is Effect.WRITE:
             yield bare.strip(), shell.line + number
 
 
@@ -89,17 +66,17 @@ def destroys(node: ast.AST) -> str | None:
     if isinstance(node.func, ast.Attribute):
         name = node.func.attr
         root = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
-        if _DESTROYING_METHOD.fullmatch(name):
+        if METHOD.fullmatch(name):
             return f"{ast.unparse(node.func)}(...)"
         if name == "delete" and (root in ("requests", "httpx", "session", "http", "client") or _url(node)):
             return f"{ast.unparse(node.func)}(...)"
         if name in ("request", "execute") and node.args:
             first = node.args[0]
             text = first.value if isinstance(first, ast.Constant) else None
-            if isinstance(text, str) and ((name == "request" and text.upper() == "DELETE") or _SQL.match(text)):
+            if isinstance(text, str) and ((name == "request" and text.upper() == "DELETE") or SQL.match(text)):
                 return f"{ast.unparse(node.func)}({text[:30]!r} ...)"
     words = command_words(node)
-    if words is not None and _DESTROYING_COMMAND.search(words) and not _DRY.search(words) and classify(words) is Effect.WRITE:
+    if words is not None and COMMAND.search(words) and not DRY.search(words) and classify(words) is Effect.WRITE:
         return words[:60]
     return None
 

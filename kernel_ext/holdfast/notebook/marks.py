@@ -20,7 +20,8 @@ RESERVED = frozenset({"stop", "continue", "suspend"})
 _NAMED = ("step", "asset", "check", "teardown")
 _PLAIN = ("parameters", "injected-parameters", "setup", "always", "skip")
 _DIRECTIVE = re.compile(r"#\|\s*([\w-]+)\s*:\s*(.*?)\s*$")
-_DIRECTIVES = (*_NAMED, "after", "when", "timeout", "on_failure", "effects", "max_effects", "pool", "always", "skip")
+_DIRECTIVES = (*_NAMED, "after", "when", "timeout", "on_failure", "effects", "max_effects", "max_targets", "max_percent", "approval",
+               "pool", "always", "skip")  # fmt: skip
 
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +110,11 @@ class _Reading:
     def _value(self, key: str, value: str, line: int) -> Any:
         if key == "after":
             return [v.strip().strip("\"'") for v in value.strip("[]").split(",") if v.strip()]
-        if key in ("timeout", "max_effects"):
+        if key == "approval":
+            return value.lower() in ("true", "yes")
+        if key in ("timeout", "max_effects", "max_targets", "max_percent"):
             try:
-                return float(value) if key == "timeout" else int(value)
+                return float(value.removesuffix("%")) if key in ("timeout", "max_percent") else int(value)
             except ValueError:
                 self.report("NB105", f"{key!r} must be a number, not {value!r}", "write the number alone", line=line)
                 return None

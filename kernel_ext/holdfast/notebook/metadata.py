@@ -9,7 +9,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from holdfast.model.guardrail import Concurrency, Limits
 from holdfast.model.policy import Policy, Retry
+from holdfast.notebook.limiting import cap_problems, concurrency_problems, limit_problems
 from holdfast.notebook.scheduling import (
     Automation,
     Freshness,
@@ -36,8 +38,11 @@ class CellMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     retry: Retry = Retry()
     timeout: float | None = None  # seconds per attempt
     on_failure: str = "suspend"
-    effects: Literal["read", "idempotent", "write"] | None = None
+    effects: Literal["read", "idempotent", "write", "destructive"] | None = None
     max_effects: int | None = None
+    max_targets: int | None = None
+    max_percent: float | None = None
+    approval: bool = False  # each change needs a person's recorded consent
     pool: str | None = None
     deps: str | list[str] | None = None  # assets of other runbooks (or of none) that an asset is made from
     kinds: list[str] = []  # of an asset: what it is made with or is
@@ -56,6 +61,9 @@ class CellMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             on_failure=self.on_failure,
             effects=self.effects,
             max_effects=self.max_effects,
+            max_targets=self.max_targets,
+            max_percent=self.max_percent,
+            approval=self.approval,
             pool=self.pool,
         )
 
@@ -69,7 +77,7 @@ STEP_KEYS = frozenset(CellMetadata.__struct_fields__) - {"record", "always", "sk
 class RunbookMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``metadata.holdfast`` of the notebook: the header card, and what starts and limits its executions.
 
-    The objects (``concurrency``, ``notify``, ``limits``) are checked by the rooms that act on them.
+    The object ``notify`` is checked by the room that acts on it.
     """
 
     title: str | None = None
@@ -85,13 +93,13 @@ class RunbookMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     group: str | None = None
     labels: dict[str, str] = {}
     commands: str | list[str] | None = None  # further tables of shell commands that only read, relative to the notebook
-    concurrency: dict[str, Any] = {}
+    concurrency: Concurrency | None = None
     schedule: Schedule | list[Schedule] | None = None
     partitions: Partitions | None = None
     automation: Automation | None = None  # of all its assets
     freshness: Freshness | None = None  # of all its assets
     notify: dict[str, Any] = {}
-    limits: dict[str, Any] = {}
+    limits: Limits = Limits()
     parameters: dict[str, dict[str, Any]] = {}  # JSON Schema to add to a parameter's own: minimum, pattern, title ...
     record: dict[str, Any] = {}  # written by Holdfast into output notebooks; no meaning when read
 
@@ -126,14 +134,14 @@ def runbook_metadata(raw: Any) -> tuple[RunbookMetadata, list[tuple[str, str]]]:
     problems += list(schedule_problems(value.schedules))
     problems += list(partition_problems(value.partitions)) if value.partitions else []
     problems += list(automation_problems(value.automation, value.freshness))
+    problems += [*limit_problems(value.limits), *concurrency_problems(value.concurrency)]
     return value, problems
 
 
 def _ranges(m: CellMetadata) -> Iterator[tuple[str, str]]:
     if m.timeout is not None and not m.timeout > 0:
         yield "'timeout' must be more than 0 seconds", "give the seconds one attempt may take"
-    if m.max_effects is not None and m.max_effects < 0:
-        yield "'max_effects' must not be negative", "give the number of changes the step may make at most"
+    yield from cap_problems(m.max_effects, m.max_targets, m.max_percent)
     yield from automation_problems(m.automation, m.freshness)
     if not 0 <= m.retry.count <= 100:
         yield "'retry.count' must be from 0 to 100", "give the number of attempts after the first"
@@ -157,6 +165,10 @@ def _convert(raw: Any, model: Any) -> tuple[Any, list[tuple[str, str]]]:
         if key == "retry" and isinstance(value, dict):
             unknown = [k for k in value if k not in Retry.__struct_fields__]
             problems += [(f"unknown key 'retry.{k}'", near(str(k), set(Retry.__struct_fields__))) for k in unknown]
+            value = {k: v for k, v in value.items() if k not in unknown}
+        if key == "limits" and isinstance(value, dict):
+            unknown = [k for k in value if k not in Limits.__struct_fields__]
+            problems += [(f"unknown key 'limits.{k}'", near(str(k), set(Limits.__struct_fields__))) for k in unknown]
             value = {k: v for k, v in value.items() if k not in unknown}
         try:
             good[key] = msgspec.convert(value, fields[key])

@@ -13,9 +13,11 @@ from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.outputs import SANDBOXED, notebook_of, page_of
 from holdfast.gateway.problems import responses
 from holdfast.gateway.schemas import (
+    BreakGlass,
     CallShown,
     Executions,
     ExecutionShown,
+    GlassShown,
     Graph,
     GraphEdge,
     GraphNode,
@@ -24,6 +26,7 @@ from holdfast.gateway.schemas import (
     Rerun,
     Start,
     StepShown,
+    when,
 )
 from holdfast.gateway.starting import rerun as run_again
 from holdfast.gateway.starting import start as start_runbook
@@ -171,6 +174,15 @@ def cancel(asker: Asking, id: ExecutionId, asked: Reason | None = None) -> Execu
     header = asker.execution(id)
     with asker.acting("cancel", header.id, header.runbook):
         return shown(asker, asker.client.cancel(header.id, why=asked.why if asked else ""))
+
+
+@router.post("/executions/{id}/break-glass", status_code=201, responses=responses(404, 409))
+def break_glass(asker: Asking, id: ExecutionId, asked: BreakGlass) -> GlassShown:
+    """Set guardrails aside for it for a while, with a reason."""
+    header = asker.execution(id)
+    with asker.acting("break-glass", header.id, header.runbook):
+        glass = asker.client.break_glass(header.id, why=asked.why, guardrails=asked.guardrails, seconds=asked.seconds, via=asker.via)
+    return GlassShown(execution=header.id, guardrails=list(glass.guardrails), until=when(glass.until), who=glass.who, why=glass.why)
 
 
 @router.post("/executions/{id}/rerun", status_code=201, responses=responses(404, 409))
