@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,56 @@ def test_a_page_tells_that_something_new_waits(chromium: Any, gateway: Gateway) 
     tab.close()
 
 
+def test_what_a_running_cell_shows_grows_on_the_page(chromium: Any, gateway: Gateway, tmp_path: Path) -> None:
+    sandbox = gateway.sandbox
+    wait = "import os, threading\nwhile not os.path.exists({!r}):\n    threading.Event().wait(0.05)\n"
+    cell = "print('draining node-1')\n" + wait.format("one") + "print('draining node-2')\n" + wait.format("two")
+    sandbox.notebook("child", [("step:only", "print('small')")])
+    sandbox.notebook("grows", [("step:first", "from holdfast import run_runbook\nrun_runbook('child')"), ("step:drain", cell)])
+    run = sandbox.start("run", "grows.ipynb", "--id", "grows", "--quiet")
+    tab = chromium.new_page(viewport=PHONE, base_url=gateway.address)
+    tab.goto(f"/login?token={gateway.token}")
+    sandbox.until(lambda: sandbox.status("grows") == "running", "the execution runs")
+    tab.goto("/executions/grows")
+    log = tab.get_by_role("log", name="Output of step drain")
+    log.get_by_text("draining node-1").wait_for(timeout=60_000)
+    tab.get_by_label("Reason").fill("half typed")
+    (sandbox.folder / "one").touch()
+    log.get_by_text("draining node-2").wait_for(timeout=60_000)
+    assert tab.get_by_label("Reason").input_value() == "half typed"
+    assert tab.get_by_label("When cancelled, let the running steps end first").count() == 1
+    tab.screenshot(path=str(tmp_path / "live.png"), full_page=True)
+    (sandbox.folder / "two").touch()
+    tab.locator("h1 .state.succeeded").wait_for(timeout=60_000)
+    log.wait_for(state="detached", timeout=60_000)
+    assert run.wait(60) == 0
+    tab.locator("dd").get_by_role("link", name="child").click()  # down, and up again
+    tab.locator("dd").get_by_role("link", name="grows").click()
+    tab.wait_for_url("**/executions/grows")
+    tab.close()
+
+
+def test_a_running_cell_is_cancelled_when_it_has_ended(chromium: Any, gateway: Gateway) -> None:
+    sandbox = gateway.sandbox
+    wait = "import os, threading\nprint('on')\nwhile not os.path.exists('three'):\n    threading.Event().wait(0.05)\n"
+    cell = f"{wait}open('ended', 'w').close()"
+    sandbox.notebook("ends", [("step:a", cell), ("step:b", "open('never', 'w').close()")])
+    run = sandbox.start("run", "ends.ipynb", "--id", "ends", "--quiet")
+    tab = chromium.new_page(base_url=gateway.address)
+    tab.goto(f"/login?token={gateway.token}")
+    sandbox.until(lambda: sandbox.status("ends") == "running", "the execution runs")
+    tab.goto("/executions/ends")
+    tab.get_by_role("log").get_by_text("on").wait_for(timeout=60_000)
+    tab.get_by_label("Reason").fill("enough")
+    tab.get_by_label("When cancelled, let the running steps end first").check()
+    tab.get_by_role("button", name="Cancel", exact=True).click()
+    sandbox.until(lambda: any(e.kind == "execution.requested" and e.data["finish"] for e in sandbox.entries("ends")), "it is asked to end")
+    (sandbox.folder / "three").touch()
+    assert run.wait(60) == 4
+    assert [(sandbox.folder / name).exists() for name in ("ended", "never")] == [True, False]
+    tab.close()
+
+
 def test_a_thousand_open_prompts_on_one_page(chromium: Any, tmp_path: Any) -> None:
     sandbox = Sandbox(tmp_path)
     for n in range(1000):
@@ -114,6 +165,9 @@ def test_a_thousand_open_prompts_on_one_page(chromium: Any, tmp_path: Any) -> No
         tab = chromium.new_page(viewport=PHONE, base_url=gateway.address)
         tab.goto(f"/login?token={gateway.token}")
         assert tab.locator("li.card").count() == 1000
+        tab.get_by_label("With the words").fill("question 99")
+        tab.get_by_role("button", name="Filter").click()
+        assert tab.locator("li.card").count() == 11
         tab.get_by_role("link", name="Question 999?", exact=True).click()
         tab.get_by_role("button", name="Yes").click()
         tab.get_by_text("Your answer is recorded").wait_for()

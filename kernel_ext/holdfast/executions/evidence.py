@@ -9,6 +9,7 @@ import msgspec
 from holdfast.errors import HoldfastError
 from holdfast.executions.history import History, history
 from holdfast.executions.injection import with_parameters
+from holdfast.executions.live import live
 from holdfast.executions.start import pinned_notebook
 from holdfast.executions.timeline import Moment, timeline
 from holdfast.foundation import clock
@@ -52,7 +53,7 @@ def evidence(store: Store, execution: Execution, prompts: list[Prompt]) -> Evide
 
 def _notebook(store: Store, execution: Execution, entries: list[Entry]) -> dict[str, Any]:
     """The pinned notebook with its recorded outputs; for a shell, what was typed."""
-    ran = _runs(store, entries)
+    ran = _runs(store, execution.id, entries)
     try:
         document = with_parameters(pinned_notebook(store, execution), execution.shown_parameters).content
     except HoldfastError:
@@ -78,12 +79,11 @@ def _typed(ran: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": spec}, "cells": cells}
 
 
-def _runs(store: Store, entries: list[Entry]) -> dict[str, dict[str, Any]]:
+def _runs(store: Store, execution: str, entries: list[Entry]) -> dict[str, dict[str, Any]]:
     """Cell id -> its last run: source, outputs, count, state."""
     runs: dict[str, dict[str, Any]] = {}
-    for entry in entries:
-        if entry.kind not in (Kind.CELL_COMPLETED, Kind.STEP_FAILED):
-            continue
+    ends = [e for e in entries if e.kind in (Kind.CELL_COMPLETED, Kind.STEP_FAILED)]
+    for entry in ends:
         body = entry.data
         key = (entry.key if entry.kind == Kind.CELL_COMPLETED else body.get("cell") or entry.key) or ""
         outputs = outputs_of(store, body.get("outputs"))
@@ -104,6 +104,8 @@ def _runs(store: Store, entries: list[Entry]) -> dict[str, dict[str, Any]]:
             "count": body.get("execution_count"),
             "state": "completed" if entry.kind == Kind.CELL_COMPLETED else "failed",
         }
+    for one in live(store, execution, ends):
+        runs[one.cell] = {"source": None, "outputs": outputs_of(store, one.outputs), "count": None, "state": "running"}
     return runs
 
 

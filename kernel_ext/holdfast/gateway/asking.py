@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from holdfast.errors import LookupFailedError, PromptError
 from holdfast.gateway.asker import Asker
-from holdfast.model.execution import Execution
+from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.prompts import allowed, answering, listing
 from holdfast.prompts.expiring import expire
 from holdfast.prompts.sealing import masked
+
+_FEW: Final = 20
+_ASKING: Final = (Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.PAUSED, Status.FAILED)
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,21 +26,67 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | None  # why they may not answer; None: they may
 
 
-def prompts(asker: Asker, *, state: PromptState | None = PromptState.OPEN, execution: str | None = None) -> list[Shown]:
-    """Those that they may see, the oldest first.
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the open prompts, and how many there are in all."""
+
+    found: list[Shown]
+    total: int
+
+
+def open_prompts(
+    asker: Asker, *, runbook: str | None = None, text: str = "", mine: bool = False, urgent: bool = False, offset: int = 0, limit: int
+) -> Page:
+    """Those open that they may see, the oldest first. The journal is asked a fixed number of times, however many there are; once more for
+    each approval on the page that needs several votes.
+
+    Args:
+        runbook: only of this one.
+        text: only where question, target, step or runbook has it.
+        mine: only those that they may answer.
+        urgent: those with the nearest time limit first.
 
     Raises:
         StoreError.
     """
-    headers: dict[str, Execution | None] = {}
+    opened = listing.list_prompts(asker.hall.store, votes=False)
+    if urgent:
+        opened.sort(key=lambda p: (p.due_at is None, p.due_at or 0.0, p.opened_at))
+    headers = _headers(asker, {p.execution for p in opened})
+    wanted = text.strip().lower()
     found = []
-    for prompt in listing.list_prompts(asker.hall.store, state=state, execution=execution):
-        if prompt.execution not in headers:
-            headers[prompt.execution] = asker.hall.store.header(prompt.execution)
-        header = headers[prompt.execution]
-        if header is not None and asker.may("see", header.runbook):
-            found.append(_shown(asker, prompt, header))
-    return found
+    for prompt in opened:
+        header = headers.get(prompt.execution)
+        if header is None or runbook not in (None, header.runbook) or not asker.may("see", header.runbook):
+            continue
+        if wanted and not any(wanted in said.lower() for said in _searched(asker, prompt, header)):
+            continue
+        if not mine or _refusal(asker, prompt, header) is None:
+            found.append((prompt, header))
+    some = found[offset : offset + limit]
+    return Page(found=[_shown(asker, listing.with_votes(asker.hall.store, p), h) for p, h in some], total=len(found))
+
+
+def _headers(asker: Asker, ids: set[str]) -> dict[str, Execution]:
+    """Of a few one by one, of many in one reading of all that have not ended well."""
+    store = asker.hall.store
+    known = {} if len(ids) <= _FEW else {h.id: h for h in store.headers(statuses=_ASKING)}
+    single = [store.header(id) for id in ids - known.keys()]
+    return known | {h.id: h for h in single if h is not None}
+
+
+def _searched(asker: Asker, prompt: Prompt, header: Execution) -> list[str]:
+    target = prompt.question.target if prompt.question is not None else None
+    veil = asker.veil(header)  # what they may not see they must not find out by looking for it
+    return [veil(prompt.text), veil(target or ""), prompt.step or "", header.runbook, prompt.id]
+
+
+def prompts_of(asker: Asker, header: Execution, state: PromptState | None = None) -> list[Shown]:
+    """Those of one execution that they may see, the oldest first.
+
+    Raises:
+        StoreError.
+    """
+    return [_shown(asker, p, header) for p in listing.list_prompts(asker.hall.store, state=state, execution=header.id)]
 
 
 def prompt(asker: Asker, id: str) -> Shown:
@@ -88,18 +137,19 @@ def _find(asker: Asker, id: str) -> tuple[Prompt, Execution]:
     raise LookupFailedError("HF602", "there is no such prompt", cure="GET /api/v1/prompts lists the open ones.", prompt=id)
 
 
-def _shown(asker: Asker, prompt: Prompt, header: Execution) -> Shown:
-    refusal: str | None = None
+def _refusal(asker: Asker, prompt: Prompt, header: Execution) -> str | None:
     if not asker.may("answer", f"{header.runbook}/{prompt.step or ''}"):
-        refusal = f"the policy does not let {asker.person.name} answer prompts of {header.runbook}"
-    else:
-        refusal = allowed.refusal(prompt, asker.person.name, asker.groups)
+        return f"the policy does not let {asker.person.name} answer prompts of {header.runbook}"
+    return allowed.refusal(prompt, asker.person.name, asker.groups)
+
+
+def _shown(asker: Asker, prompt: Prompt, header: Execution) -> Shown:
     veil = asker.veil(header)
     prompt = msgspec.structs.replace(prompt, text=veil(prompt.text), request=veil(prompt.request), value=veil(masked(prompt.value)))
     if prompt.question is not None:
         told = {n: veil(getattr(prompt.question, n)) for n in ("target", "command")}
         prompt = msgspec.structs.replace(prompt, question=msgspec.structs.replace(prompt.question, **told))
-    return Shown(prompt=prompt, execution=header, refusal=refusal)
+    return Shown(prompt=prompt, execution=header, refusal=_refusal(asker, prompt, header))
 
 
 def who_was_first(error: PromptError, asker: Asker, id: str) -> Prompt | None:

@@ -11,10 +11,11 @@ from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from holdfast.errors import RequestError, StoreError
+from holdfast.executions.live import live
 from holdfast.executions.timeline import timeline
 from holdfast.gateway.asker import Asker
 from holdfast.gateway.metrics import Metrics
-from holdfast.gateway.schemas import ExecutionShown, MomentShown
+from holdfast.gateway.schemas import ExecutionShown, MomentShown, OutputShown
 from holdfast.model.execution import Execution
 
 _LOOK: Final = 0.5  # seconds between two looks
@@ -36,7 +37,7 @@ class Live:
         self._metrics, self._open = metrics, 0
 
     def one(self, asker: Asker, header: Execution, after: int) -> EventSourceResponse:
-        """Entries of one execution after a seq, then as they come; ends with the execution.
+        """Entries of one execution after a seq, then as they come, with what running cells show; ends with the execution.
 
         Raises:
             RequestError: HF714.
@@ -44,6 +45,7 @@ class Live:
         veil = asker.veil(header)
         last = after
         told: str | None = None
+        shown_at: dict[str, float] = {}
 
         def look() -> tuple[Events, bool]:
             nonlocal last, told
@@ -55,6 +57,11 @@ class Live:
                 found.append(ServerSentEvent(json.dumps(document), event="entry", id=str(moment.id)))
             if entries:
                 last = entries[-1].seq
+            for one in live(asker.hall.store, header.id):
+                if shown_at.get(one.cell) != one.at:
+                    shown_at[one.cell] = one.at
+                    output = OutputShown(**veil(OutputShown.of(asker.hall.store, one).model_dump()))
+                    found.append(ServerSentEvent(output.model_dump_json(), event="output", id=str(last)))
             shown = ExecutionShown.of(now)
             shown.parameters = veil(shown.parameters)
             state = f"{now.status} {now.owner} {now.reason}"

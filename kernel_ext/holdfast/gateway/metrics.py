@@ -56,7 +56,7 @@ class Metrics:
         self._due.set(len(hall.store.headers(statuses=(Status.SUSPENDED,), due_before=now)))
         from holdfast.prompts.listing import list_prompts
 
-        opened = [p.opened_at for p in list_prompts(hall.store)]
+        opened = [p.opened_at for p in list_prompts(hall.store, votes=False)]
         self._prompts.set(len(opened))
         self._oldest.set(max(0.0, clock.now() - min(opened)) if opened else 0.0)
         return generate_latest(self._registry)

@@ -8,10 +8,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.access.audit import Act
+from holdfast.executions.evidence import outputs_of
 from holdfast.executions.history import CallHistory, StepHistory
+from holdfast.executions.live import LiveOutputs
 from holdfast.executions.timeline import Moment
 from holdfast.foundation import clock
 from holdfast.gateway.texts import Json, Text, Why
+from holdfast.journal.store import Store
 from holdfast.model.execution import Execution
 
 
@@ -131,6 +134,23 @@ class MomentShown(Shown):
         return cls(
             id=moment.id, at=when(moment.at), who=moment.who, kind=str(moment.kind), step=moment.step, key=moment.key, text=moment.text
         )
+
+
+class OutputShown(Shown):
+    """What a cell has published that has not ended."""
+
+    step: str
+    cell: str
+    at: datetime | None
+    text: str
+    outputs: list[dict[str, Any]] = Field(description="As a notebook (nbformat 4) has them.")
+    cut: bool = Field(description="Only the end of it is here.")
+
+    @classmethod
+    def of(cls, store: Store, one: LiveOutputs) -> OutputShown:
+        """From the row."""
+        outputs = outputs_of(store, one.outputs)
+        return cls(step=one.step, cell=one.cell, at=when(one.at), text=one.text, outputs=outputs, cut=one.cut)
 
 
 class GraphNode(Shown):
@@ -253,6 +273,12 @@ class GlassShown(Shown):
     until: datetime | None
     who: str
     why: str
+
+
+class Cancel(Reason):
+    """Why, and how soon."""
+
+    finish: bool = Field(False, description="Let the steps that run come to their end first.")
 
 
 class Rerun(Asked):

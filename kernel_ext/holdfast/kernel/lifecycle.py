@@ -17,6 +17,7 @@ from holdfast.errors import Cancel, ControlFlow, Fenced, HoldfastError, Suspend,
 from holdfast.foundation import clock, faults
 from holdfast.kernel import notices
 from holdfast.kernel.deciding import when_is_false
+from holdfast.kernel.live import LiveTeller
 from holdfast.kernel.outputs import Output, OutputLog
 from holdfast.kernel.records import label, stored
 from holdfast.kernel.session import Session
@@ -39,6 +40,7 @@ class Lifecycle:
         self.session = session
         self._displays: set[str] = set()
         self._widgets: dict[str, list[dict[str, Any]]] = {}
+        self._live = LiveTeller(session)
 
     # -- skip
 
@@ -94,6 +96,7 @@ class Lifecycle:
         note_sets(session.recorder, namespace_of(session.shell), python)
         turn.log = OutputLog(message_id, self._displays, self._widgets)
         turn.started_at = clock.now()
+        self._live.follow(turn.log, request.step, request.key, turn.started_at)
         held.running = True
 
     def stop(self, turn: Turn) -> None:
@@ -171,6 +174,7 @@ class Lifecycle:
         faults.point("checkpoint.before_commit")
         session.commit(drafts, change)  # a record that cannot be written now is written before the next cell: nothing is forgotten
         faults.point("step.after_commit")
+        self._live.recorded()
         self._tell(turn, capture.flags)
         turn.told["state"] = "ran"
 
@@ -241,6 +245,7 @@ class Lifecycle:
         drafts = [*summary.drafts, failed]
         change = self._take_up(drafts)
         session.holding.writer.append_all(drafts, change=change)
+        self._live.recorded()
         if change is not None:
             session.holding.took(Status.RUNNING)
         turn.told |= {"state": "failed", "error": said, "terminal": isinstance(error, TerminalError)}
@@ -258,6 +263,7 @@ class Lifecycle:
             self.fenced(turn, error)
             return
         self._commit_without_record(summary.drafts)
+        self._live.waiting()
         details = {k: v for k, v in error.details.items() if k in ("waiting_for", "prompt", "due_at") and v is not None}
         if isinstance(error, Cancel):
             turn.told |= {"state": "cancelled", "reason": error.reason, **details}

@@ -7,7 +7,7 @@ the message type of the Jupyter protocol.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ OUTPUT_TYPES: Final = frozenset(
         "comm_close",
     }
 )
-_SHOWN: Final = frozenset({"stream", "display_data", "execute_result", "error"})
+SHOWN: Final = frozenset({"stream", "display_data", "execute_result", "error"})
 _REFERENCE: Final = "IPY_MODEL_"
 
 
@@ -51,6 +51,8 @@ class OutputLog:
         self._private: set[str] = set()  # comms of which nothing is logged
         self._opening_private = False
         self._lock = threading.Lock()
+        self.changes = 0  # how often something was added
+        self.on_change: Callable[[], object] | None = None  # called after each, by whatever thread added it
 
     @contextmanager
     def private(self) -> Iterator[None]:
@@ -75,6 +77,9 @@ class OutputLog:
             else:
                 self._clear_on_next = _fold(self._events, kind, content, metadata, buffers, self._clear_on_next, self._before)
                 self._note_display(kind, content)
+            self.changes += 1
+        if self.on_change is not None:
+            self.on_change()
 
     def events(self) -> list[Output]:
         """The folded list so far."""
@@ -142,7 +147,7 @@ def _fold(
             return True
         _clear(events)
         return False
-    if clear_on_next and kind in _SHOWN:
+    if clear_on_next and kind in SHOWN:
         _clear(events)
         clear_on_next = False
     last = events[-1] if events else None
@@ -156,7 +161,7 @@ def _fold(
 
 
 def _clear(events: list[Output]) -> None:
-    events[:] = [e for e in events if e["type"] not in _SHOWN]
+    events[:] = [e for e in events if e["type"] not in SHOWN]
 
 
 def _update_display(events: list[Output], update: Output, before: frozenset[str]) -> None:

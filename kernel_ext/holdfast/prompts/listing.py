@@ -23,19 +23,23 @@ _opened = msgspec.msgpack.Decoder(Prompt).decode
 _SHORTEST_PREFIX = 4
 
 
-def list_prompts(store: Store, *, state: PromptState | str | None = PromptState.OPEN, execution: str | None = None) -> list[Prompt]:
+def list_prompts(
+    store: Store, *, state: PromptState | str | None = PromptState.OPEN, execution: str | None = None, votes: bool = True
+) -> list[Prompt]:
     """Prompts, the oldest first.
 
     Args:
         store: the journal.
         state: only these; None: all. Anything but ``open`` reads the entries of ``execution``, or of every execution.
         execution: only this one's.
+        votes: with the votes given so far, one more reading for each open one that needs several; see :func:`with_votes`.
 
     Raises:
         StoreError.
     """
     if state == PromptState.OPEN:
-        found = [_with_votes(store, _opened(p.body)) for p in store.pending(kind=PENDING, execution=execution)]
+        found = [_opened(p.body) for p in store.pending(kind=PENDING, execution=execution)]
+        found = [with_votes(store, p) for p in found] if votes else found
         return sorted(found, key=lambda p: p.opened_at)
     executions = [execution] if execution is not None else [header.id for header in store.headers(newest_first=False)]
     found = [p for e in executions for p in fold(store.read(e, kinds=_KINDS)) if state is None or p.state == state]
@@ -120,8 +124,12 @@ def _voted(prompt: Prompt, entry: Entry) -> Prompt:
     return msgspec.structs.replace(prompt, votes=(*prompt.votes, vote))
 
 
-def _with_votes(store: Store, prompt: Prompt) -> Prompt:
-    """The index of open matters has a prompt as it was opened; the votes since are in the journal."""
+def with_votes(store: Store, prompt: Prompt) -> Prompt:
+    """The index of open matters has a prompt as it was opened; the votes since are in the journal.
+
+    Raises:
+        StoreError.
+    """
     if prompt.question is None or prompt.question.at_least == 1:
         return prompt
     return next((p for p in fold(store.read(prompt.execution, kinds=_KINDS)) if p.id == prompt.id), prompt)

@@ -15,6 +15,7 @@ from holdfast.gateway.problems import responses
 from holdfast.gateway.schemas import (
     BreakGlass,
     CallShown,
+    Cancel,
     Executions,
     ExecutionShown,
     GlassShown,
@@ -169,11 +170,11 @@ def resume(asker: Asking, id: ExecutionId, asked: Reason | None = None) -> Execu
 
 
 @router.post("/executions/{id}/cancel", responses=responses(404, 409))
-def cancel(asker: Asking, id: ExecutionId, asked: Reason | None = None) -> ExecutionShown:
-    """End it."""
+def cancel(asker: Asking, id: ExecutionId, asked: Cancel | None = None) -> ExecutionShown:
+    """End it, and what it has started: at once, or when the steps that run have come to their end (`finish`)."""
     header = asker.execution(id)
     with asker.acting("cancel", header.id, header.runbook):
-        return shown(asker, asker.client.cancel(header.id, why=asked.why if asked else ""))
+        return shown(asker, asker.client.cancel(header.id, why=asked.why if asked else "", finish=asked.finish if asked else False))
 
 
 @router.post("/executions/{id}/break-glass", status_code=201, responses=responses(404, 409))

@@ -28,7 +28,8 @@ def live(
     after: Annotated[int, Query(ge=0, le=2**31)] = 0,
     last_event_id: LastEventId = None,
 ) -> Response:
-    """One execution: `entry` for each line of its timeline (id: its seq), `execution` when its state changes, `end` at its end."""
+    """One execution: `entry` for each line of its timeline (id: its seq), `output` with what a running
+    cell has shown so far, `execution` when its state changes, `end` at its end."""
     streams: Live = request.app.state.live
     return streams.one(asker, asker.execution(id), place_of(last_event_id, after) or 0)
 

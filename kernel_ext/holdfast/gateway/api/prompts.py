@@ -98,16 +98,20 @@ def list_prompts(
         str | None, Query(pattern=ID_PATTERN, description="Only this execution's; needed for any state but `open`.")
     ] = None,
     runbook: Annotated[Text | None, Query(max_length=200)] = None,
+    text: Annotated[Text, Query(max_length=200, description="Only open ones whose question, target, step or runbook has it.")] = "",
+    mine: Annotated[bool, Query(description="Only open ones that you may answer.")] = False,
     limit: Limit = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Prompts:
     """Open questions of all executions, or those of one execution in any state."""
     if execution is not None:
-        asker.execution(execution)
-    elif state != PromptState.OPEN:
+        header = asker.execution(execution)
+        found = asking.prompts_of(asker, header, state) if runbook in (None, header.runbook) else []
+        return Prompts(items=[PromptShown.of(s) for s in found[offset : offset + limit]], total=len(found))
+    if state != PromptState.OPEN:
         return Prompts(items=[], total=0)
-    found = [s for s in asking.prompts(asker, state=state, execution=execution) if runbook in (None, s.execution.runbook)]
-    return Prompts(items=[PromptShown.of(s) for s in found[offset : offset + limit]], total=len(found))
+    page = asking.open_prompts(asker, runbook=runbook, text=text, mine=mine, offset=offset, limit=limit)
+    return Prompts(items=[PromptShown.of(s) for s in page.found], total=page.total)
 
 
 @router.get("/prompts/{id}", responses=responses(404))

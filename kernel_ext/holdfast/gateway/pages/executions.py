@@ -10,7 +10,9 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.errors import HoldfastError, OperatorError
+from holdfast.executions.family import children
 from holdfast.executions.handover import handovers, in_charge
+from holdfast.executions.live import live
 from holdfast.executions.timeline import timeline
 from holdfast.executions.waking import runs_of
 from holdfast.gateway import asking, problems
@@ -18,7 +20,7 @@ from holdfast.gateway.api.executions import visible
 from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.outputs import SANDBOXED, notebook_of, page_of
 from holdfast.gateway.pages.drawing import go, page
-from holdfast.gateway.pages.prompts import Filled
+from holdfast.gateway.pages.prompts import Filled, first
 from holdfast.gateway.starting import rerun
 from holdfast.gateway.statistics import statistics
 from holdfast.gateway.texts import After, ExecutionId, Text
@@ -76,8 +78,11 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
         request, "execution.html", asker, status=problems.status_of(problem) if problem else 200, header=header,
         title=history.manifest.title if history.manifest and history.manifest.title else header.runbook,
         parameters=veil(header.parameters), reason=veil(header.reason), steps=steps, moments=moments, after=unusual,
-        prompts=asking.prompts(asker, state=None, execution=header.id), last=history.entries[-1].seq if history.entries else 0,
+        prompts=asking.prompts_of(asker, header), last=history.entries[-1].seq if history.entries else 0,
         may=_may(asker, header, alone), live=not header.status.ended or header.owner is not None, problem=problem,
+        shown=[(one.step, one.cell, veil(one.text), one.cut) for one in live(asker.hall.store, header.id)],
+        above=_family(asker, [header.parent] if header.parent else []),
+        below=[h for h in children(asker.hall.store, header.id) if asker.may("see", h.runbook)],
         owner=in_charge(header, given), offered=next((h for h in given if h.state == HandoverState.OFFERED), None),
         lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH, runs=_runs(asker, header),
     )  # fmt: skip
@@ -87,6 +92,12 @@ def _runs(asker: Asker, header: Execution) -> list[tuple[str, str | None]]:
     """Dagster's runs that worked on it, the latest first, and where their pages are if that is known."""
     at = asker.hall.config.dagster_url
     return [(id, f"{at}/runs/{quote(id, safe='')}" if at else None) for id in runs_of(asker.hall.store, header.id, "dagster")]
+
+
+def _family(asker: Asker, ids: list[str]) -> list[Execution]:
+    """Those of ``ids`` that they may see."""
+    found = [asker.hall.store.header(id) for id in ids]
+    return [h for h in found if h is not None and asker.may("see", h.runbook)]
 
 
 def _may(asker: Asker, header: Execution, alone: bool) -> dict[str, bool]:
@@ -114,11 +125,11 @@ async def steer(
 ) -> Response:
     """Pause, resume, cancel, or run again from a step."""
     return await run_in_threadpool(
-        _steer, request, asker, id, action, (filled.get("why") or [""])[0][:2000], (filled.get("step") or [""])[0]
+        _steer, request, asker, id, action, first(filled, "why")[:2000], first(filled, "step"), bool(first(filled, "finish"))
     )
 
 
-def _steer(request: Request, asker: Asker, id: str, action: str, why: str, step: str) -> Response:
+def _steer(request: Request, asker: Asker, id: str, action: str, why: str, step: str, finish: bool) -> Response:
     header = asker.execution(id)
     try:
         if action == "rerun":
@@ -127,7 +138,7 @@ def _steer(request: Request, asker: Asker, id: str, action: str, why: str, step:
             if action == "pause":
                 asker.client.pause(header.id, why=why)
             elif action == "cancel":
-                asker.client.cancel(header.id, why=why)
+                asker.client.cancel(header.id, why=why, finish=finish)
             else:
                 asker.hall.workers.go_on(header, asker.person, why)
     except OperatorError as error:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
@@ -15,13 +15,14 @@ from holdfast.errors import PromptError, RequestError
 from holdfast.gateway import asking, forms, handing, problems
 from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.pages.drawing import page
-from holdfast.gateway.texts import PromptId, clean_text, clean_value
+from holdfast.gateway.texts import PromptId, Text, clean_text, clean_value
 from holdfast.model.prompt import ANSWER, Prompt, PromptState, Question
 from holdfast.prompts import listing
 from holdfast.prompts.allowed import who_may
 
 router = APIRouter()
 _LONGEST_WHY = 2000
+_PAGE = 1000
 _ONE = "answer"
 
 Sent = Mapping[str, Sequence[str]]
@@ -48,16 +49,21 @@ Filled = Annotated[dict[str, list[str]], Depends(sent)]
 
 
 @router.get("/")
-def inbox(request: Request, asker: Asking, mine: bool = False) -> Response:
-    """Open questions, the most urgent first."""
-    found = asking.prompts(asker)
-    found.sort(key=lambda s: (s.prompt.due_at is None, s.prompt.due_at or 0.0, s.prompt.opened_at))
-    shown = [s for s in found if s.refusal is None] if mine else found
+def inbox(
+    request: Request,
+    asker: Asking,
+    mine: bool = False,
+    text: Annotated[Text, Query(max_length=200)] = "",
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> Response:
+    """Open questions, the most urgent first; and what is offered."""
     last = asker.hall.store.streams.newest_change()
+    some = asking.open_prompts(asker, text=text, mine=mine, urgent=True, offset=offset, limit=_PAGE)
     given = [(one, header, handing.may_take(asker, header, one)) for one, header in handing.offers(asker)]
     return page(
-        request, "inbox.html", asker, offers=[o for o in given if o[2] or not mine], found=shown, total=len(found), mine=mine, last=last
-    )
+        request, "inbox.html", asker, found=some.found, total=some.total, text=text, mine=mine, offset=offset, size=_PAGE, last=last,
+        offers=[o for o in given if o[2] or not mine],
+    )  # fmt: skip
 
 
 @router.get("/prompts/{id}")

@@ -16,14 +16,16 @@ async function refresh(ids) {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok || answer.redirected) return false;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  for (const id of ids) {
+  const changed = ids.filter((id) => {
     const old = document.getElementById(id), now = fresh.getElementById(id);
-    if (old && now && old.innerHTML !== now.innerHTML) old.replaceWith(document.adoptNode(now));
-  }
+    const differs = old && now && old.innerHTML !== now.innerHTML;
+    if (differs) old.replaceWith(document.adoptNode(now));
+    return differs;
+  });
   const status = fresh.querySelector("h1 .state"), shown = document.querySelector("h1 .state");
   if (status && shown) shown.replaceWith(document.adoptNode(status));
   const frame = document.getElementById("outputs");
-  if (frame) frame.src = frame.getAttribute("src");
+  if (frame && changed.includes("steps")) frame.src = frame.getAttribute("src");
   return true;
 }
 
@@ -39,6 +41,15 @@ function listen(place) {
     clearTimeout(waiting);
     waiting = setTimeout(() => refresh(ids).catch(() => { document.getElementById("news").hidden = false; }), 300);
   };
+  // What a running cell shows: its own element takes the text; a cell that is new on the page is fetched with the page.
+  source.addEventListener("output", (event) => {
+    const output = JSON.parse(event.data);
+    const log = document.querySelector(`[data-cell="${CSS.escape(output.cell)}"]`);
+    if (!log) { if (ids.includes("running")) refresh(["running"]).catch(() => {}); return; }
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+    log.textContent = (output.cut ? "…\n" : "") + output.text;
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  });
   source.addEventListener("entry", news);
   source.addEventListener("change", news);
   source.addEventListener("end", () => { source.close(); if (ids.length) setTimeout(() => refresh(ids), 400); });
