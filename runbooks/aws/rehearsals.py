@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,4 +55,47 @@ def volumes(folder: Path) -> Iterator[Stage]:
             answers={"Delete 12 unattached volumes": Answer("yes", typed="12 volumes")},
             effects=effects,
             state=state,
+        )
+
+
+@rehearsal("rds-low-storage")
+@contextmanager
+def database(folder: Path) -> Iterator[Stage]:
+    """A local AWS with the database `orders`, whose free storage has fallen from 30 to 6 GiB in a day; it rises once it is grown."""
+    with AwsServer() as server:
+        rds, cloudwatch = client(server, "rds"), client(server, "cloudwatch")
+        keys = {"MasterUsername": "admin", "MasterUserPassword": "rehearsal-only"}
+        rds.create_db_instance(
+            DBInstanceIdentifier="orders", DBInstanceClass="db.m6g.large", Engine="postgres", AllocatedStorage=100, **keys
+        )
+
+        def measured(gib: float, minutes_ago: float) -> None:
+            dimensions = [{"Name": "DBInstanceIdentifier", "Value": "orders"}]
+            at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+            data = {"MetricName": "FreeStorageSpace", "Dimensions": dimensions, "Timestamp": at, "Value": gib * 1024**3, "Unit": "Bytes"}
+            cloudwatch.put_metric_data(Namespace="AWS/RDS", MetricData=[data])
+
+        for hour in range(24, 0, -1):
+            measured(6 + hour, 60 * hour)
+        measured(6, 6)
+        server.reset_recording()
+
+        def allocated() -> int:
+            return int(rds.describe_db_instances(DBInstanceIdentifier="orders")["DBInstances"][0]["AllocatedStorage"])
+
+        def meanwhile(times: int) -> None:
+            if allocated() == 120:
+                measured(26, 0)
+
+        def effects() -> Counter[str]:
+            done = Counter(f"grown to {r['AllocatedStorage']} GiB" for r in server.actions("ModifyDBInstance"))
+            return done + Counter("snapshotted" for _ in server.actions("CreateDBSnapshot"))
+
+        yield Stage(
+            environment=server.environment,
+            parameters={"db": "orders", "look_every": "1 s"},
+            answers={"What now?": Answer("grow"), "cannot shrink": Answer("yes", typed="orders")},
+            meanwhile=meanwhile,
+            effects=effects,
+            state=lambda: {"GiB": allocated(), "snapshots": len(rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"])},
         )

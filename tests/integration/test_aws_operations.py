@@ -241,3 +241,14 @@ def test_a_loop_of_deletes_killed_twice_deletes_each_once(aws: AwsServer, tmp_pa
     assert (done.status, done.out.strip()) == (0, "0"), done.err
     deleted = [r["VolumeId"] for r in aws.actions("DeleteVolume")]
     assert len(deleted) == len(set(deleted)) == 4
+
+
+def test_a_look_of_wait_for_gets_what_a_call_gets(aws: AwsServer, tmp_path: Path) -> None:
+    code = (
+        "import boto3\nfrom holdfast import wait_for\nec2 = boto3.client('ec2')\n"
+        "wait_for(lambda: ec2.describe_volumes()['Volumes'] == [], every=1, timeout=30)\n"
+        "try:\n    wait_for(lambda: ec2.describe_volumes(VolumeIds=['vol-none']), every=1, timeout=30)\n"
+        "except ec2.exceptions.ClientError as e:\n    print('seen', e.response['Error']['Code'])"
+    )
+    done = CellRunner(tmp_path, code).run()
+    assert "seen InvalidVolume" in done.out, (done.out, done.err)
