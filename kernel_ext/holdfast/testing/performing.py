@@ -101,6 +101,7 @@ class Performance:
 
     def _say(self, store: Store, prompt: Prompt, said: Answer) -> None:
         self.asked.append(prompt)
+        clock.sleep(max(0.0, prompt.opened_at + said.after - clock.now()))
         for who in said.who:
             self.tell(f"{who} answers {said.verdict or json.dumps(said.value)} to: {prompt.text}")
             answer(store, prompt.id, said.verdict, value=said.value, who=who, via="rehearsal", why=said.why, typed=said.typed)

@@ -42,6 +42,7 @@ class Answer(msgspec.Struct, frozen=True):
         value: of a form or a text.
         who: each of them says so (votes), one after the other.
         typed: the name that a destructive question wants to see.
+        after: seconds after it was asked, at the earliest.
     """
 
     verdict: str | None = None
@@ -49,6 +50,7 @@ class Answer(msgspec.Struct, frozen=True):
     who: tuple[str, ...] = ("rehearsal",)
     why: str | None = "rehearsed"
     typed: str | None = None
+    after: float = 0.0
 
 
 class Stage(msgspec.Struct, kw_only=True):
