@@ -32,9 +32,11 @@ CUTS = {
     "timer.after_set": (1.0,),
     "timer.after_fire": (1.0,),
 }
-#: The short form: one cut each, another one for each.
+#: The short form: one cut each, of some.
 SHORT = {
     "aws/delete-unattached-volumes": ("call.after_effect", 0.8),
+    "linux/disk-filling": ("call.after_intent", 0.5),
+    "security/compromised-account": ("call.after_effect", 0.8),
 }
 
 
