@@ -34,8 +34,7 @@ class Accounts:
     def effects(self) -> Counter[str]:
         """Changes that have reached IAM."""
         done = Counter(f"{self._keys[r['AccessKeyId']]}: {r['Status']}" for r in self._server.actions("UpdateAccessKey"))
-        done.update(f"{r['UserName']}: sessions refused" for r in self._server.actions("PutUserPolicy"))
-        done.update(f"{r['UserName']}: password deleted" for r in self._server.actions("DeleteLoginProfile"))
+        done.update(f"{r['UserName']}: {r['PolicyName']}" for r in self._server.actions("PutUserPolicy"))
         return done
 
     def state(self) -> dict[str, Any]:
@@ -57,7 +56,9 @@ def opened(tickets: CountingServer) -> Counter[str]:
 
 
 # Naming the state they end in, these may reach AWS again when nobody could write down that they had.
-AGAIN = frozenset({"key 1 of mallory: Inactive", "key 2 of mallory: Inactive", "mallory: sessions refused", "mallory: password deleted"})
+AGAIN = frozenset(f"mallory: {policy}" for policy in ("HoldfastRevokedSessions", "HoldfastDisabled")) | {
+    f"key {n} of mallory: Inactive" for n in (1, 2)
+}
 
 
 @rehearsal("compromised-account", repeated=AGAIN)

@@ -73,7 +73,8 @@ def test_a_wave_of_compromised_accounts(tmp_path: Path) -> None:
         assert opened == {f"incident-i-{user}": said if said != "ignore" else "disable" for user, said in zip(USERS, SAID * 4, strict=True)}
         for user, said in zip(USERS, SAID * 4, strict=True):
             assert [k["Status"] for k in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]] == ["Inactive"], user
-            assert (said == "reset password") == console(iam, user), user
+            disabled = "HoldfastDisabled" in iam.list_user_policies(UserName=user)["PolicyNames"]
+            assert disabled == (said != "reset password"), user
         for execution in sandbox.holdfast("list", "--json").json:
             sandbox.assert_laws(execution["id"])
 
@@ -92,14 +93,6 @@ def say(sandbox: Sandbox, answered: set[str]) -> None:
                 answer(store, prompt.id, "no", who="eve", via="test", why="not by me", groups=["security"])
     finally:
         store.close()
-
-
-def console(iam: Any, user: str) -> bool:
-    try:
-        iam.get_login_profile(UserName=user)
-    except iam.exceptions.NoSuchEntityException:
-        return False
-    return True
 
 
 def boto3_iam(aws: AwsServer) -> Any:

@@ -64,7 +64,9 @@ def _perform(book: Path, rehearsal: Rehearsal, stage: Stage, folder: Path, fault
     right = status == stage.ends and once and bool(effects) and (not faults or bool(performance.sandbox.struck()))
     killed = len(performance.sandbox.struck())
     good = f"[bold green]It {status}. It was killed {killed} time{'s' * (killed != 1)}; each of {len(effects)} effects happened once.[/]"
-    say(good if right else f"[bold red]It {status}; that is not what was promised.[/]")
+    missed = f"[bold red]It {status}, but never came to {faults}: nothing was killed.[/]"
+    bad = missed if faults and not killed else f"[bold red]It {status}; that is not what was promised.[/]"
+    say(good if right else bad)
     return 0 if right else 1
 
 
