@@ -1,7 +1,7 @@
 """Holdfast: durable runbooks in Jupyter.
 
 What an author uses in cells: ``confirm``, ``ask``, ``form``, ``approve``, ``wait``, ``now``, ``call``, ``for_each``, ``idempotency_key``,
-``TerminalError``. Nothing has to be imported for commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
+``secret``, ``TerminalError``. Nothing has to be imported for commands, HTTP, AWS, clocks and randomness to be durable in a Holdfast kernel.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from holdfast.durable.for_each import for_each as for_each
     from holdfast.durable.interceptor import Outcome as Outcome
     from holdfast.durable.polling import wait_for as wait_for
+    from holdfast.durable.references import secret as secret
     from holdfast.durable.results import Results as Results
     from holdfast.durable.signals import signal as signal
     from holdfast.durable.targets import Targets as Targets
@@ -70,6 +71,7 @@ _PUBLIC = {
     "now": "holdfast.durable.clock",
     "publish": "holdfast.durable.children",
     "run_runbook": "holdfast.durable.children",
+    "secret": "holdfast.durable.references",
     "signal": "holdfast.durable.signals",
     "targets": "holdfast.durable.targets",
     "wait": "holdfast.durable.timers",
@@ -104,6 +106,7 @@ __all__ = [
     "now",
     "publish",
     "run_runbook",
+    "secret",
     "signal",
     "targets",
     "wait",

@@ -143,7 +143,7 @@ def test_every_interceptor_is_announced_under_its_own_name(project: dict[str, An
     announced = project["project"]["entry-points"]["holdfast.interceptors"]
     built = {}
     for module in modules:
-        if module.name.startswith("holdfast.durable.interceptors."):
+        if module.name.startswith("holdfast.durable.interceptors.") or re.fullmatch(r"holdfast\.integrations\.\w+\.calls", module.name):
             for node in module.tree.body:
                 if isinstance(node, ast.ClassDef) and node.name.endswith("Interceptor"):
                     (name,) = [

@@ -276,10 +276,12 @@ def _with_defaults(values: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def referred(reference: str) -> str:
-    """The secret that ``env:NAME`` or ``file:PATH`` refers to.
+    """The secret that a reference leads to: ``env:NAME``, ``file:PATH``, or ``SCHEME:…`` where a plugin of the group ``holdfast.secrets``
+    knows the scheme (``keyring:SERVICE/USER``, ``k8s:NAMESPACE/NAME/KEY``, ``aws-sm:NAME`` with the extras).
 
     Raises:
-        ValueError: it is neither, or there is nothing; the text says which, and holds no secret.
+        ValueError: nobody knows the scheme, or there is nothing; the text says which, and holds no secret.
+        OperatorError: HF212, HF213 of the plugins.
     """
     scheme, _, name = reference.partition(":")
     if scheme == "env" and name:
@@ -294,7 +296,13 @@ def referred(reference: str) -> str:
         if not found:
             raise ValueError(f"{name} is empty")
         return found
-    raise ValueError("a secret is written as env:NAME or file:PATH, never itself")
+    from holdfast.foundation import plugins
+
+    known = {plugin.name: plugin for plugin in plugins.find("holdfast.secrets")}
+    if scheme in known and name:
+        return str(known[scheme].load()(name))
+    schemes = ", ".join(["env:NAME", "file:PATH", *(f"{other}:…" for other in known)])
+    raise ValueError(f"a secret is written as a reference ({schemes}), never itself")
 
 
 def _login() -> str:

@@ -87,6 +87,14 @@ class Secret(str):
     def __repr__(self) -> str:
         return "'***'"
 
+    def __str__(self) -> str:
+        return self
+
+    def strip(self, chars: str | None = None, /) -> str:
+        """Itself where there is nothing to be taken off: what a client keeps of it is still a secret."""
+        stripped = super().strip(chars)
+        return self if len(stripped) == len(self) else stripped
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         return unsealed, self._sealed
 

@@ -41,6 +41,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     effect: str
     target: str = ""
     destructive: bool = False
+    said: str = ""  # what the outside answered when it was asked what would come of it
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,7 @@ class Call:
         "load",
         "marks",
         "ordered",
+        "preview",
         "probe",
         "record",
         "request",
@@ -60,6 +61,7 @@ class Call:
         self.transient: Callable[[Any, BaseException | None], Transient | None] | None = None
         self.failed: Callable[[Any], bool] | None = None
         self.assumed: Callable[[Any], Any] | None = None
+        self.preview: Callable[[], tuple[Any, str]] | None = None
         self.retry: Retry | None = None
         self.started_at = 0.0
         self.marks: dict[str, Any] = {}  # what its intent says of target, before, why, and on whose word

@@ -65,6 +65,10 @@ class Recorder(Protocol):
         """Whether a cell is being recorded in this context and no outer call has already been recorded."""
 
     @property
+    def dry_run(self) -> bool:
+        """Whether changes are only listed here."""
+
+    @property
     def state_dir(self) -> Path:
         """This machine's folder for what must outlive the kernel beside the journal (the supervisor's files). May not exist yet."""
 
@@ -90,6 +94,7 @@ class Recorder(Protocol):
         transient: Callable[[T | None, BaseException | None], Transient | None] | None = None,
         failed: Callable[[Any], bool] | None = None,
         assumed: Callable[[Any], Any] | None = None,
+        preview: Callable[[], tuple[T | None, str]] | None = None,
         retry: Retry | None = None,
     ) -> T:
         """Record ``do`` as one call, or answer from the record.
@@ -106,6 +111,8 @@ class Recorder(Protocol):
             assumed: makes the stored form of a result that nobody saw: from the JSON value a person gave with the verdict `happened`,
                 or from None (`happened` without a value, `skip`, a dry run). Identity by default. A command makes exit status 0
                 with the given text of it, HTTP a 200 with the given body.
+            preview: for a write in a dry run: asks the outside what would come of it. Returns the stored form of the result, or None, and
+                what is to be said in the plan. It must change nothing.
             retry: how transient failures of this call are retried; the installation's way by default.
 
         Raises:
@@ -123,6 +130,7 @@ class Recorder(Protocol):
         transient: Callable[[T | None, BaseException | None], Transient | None] | None = None,
         failed: Callable[[Any], bool] | None = None,
         assumed: Callable[[Any], Any] | None = None,
+        preview: Callable[[], tuple[T | None, str]] | None = None,
         retry: Retry | None = None,
     ) -> T:
         """The same for a coroutine function."""

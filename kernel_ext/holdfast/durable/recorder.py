@@ -122,6 +122,11 @@ class Recorder(Journaling):
         return (not here.passing or here.reading) and (here.cell or self._cell) is not None
 
     @property
+    def dry_run(self) -> bool:
+        """Whether changes are only listed here."""
+        return self.cell is not None and self.cell.context.dry_run
+
+    @property
     def cell(self) -> ActiveCell | None:
         """The cell that calls made here belong to."""
         here = HERE.get()
@@ -138,6 +143,7 @@ class Recorder(Journaling):
         transient: Callable[[T | None, BaseException | None], Transient | None] | None = None,
         failed: Callable[[Any], bool] | None = None,
         assumed: Callable[[Any], Any] | None = None,
+        preview: Callable[[], tuple[T | None, str]] | None = None,
         retry: Retry | None = None,
     ) -> T:
         """See ``interceptor.Recorder.perform``."""
@@ -155,7 +161,7 @@ class Recorder(Journaling):
         if record is not None and record.counts(call.cell.context):
             return cast(T, self._answer(call, record))
         call.store, call.probe, call.transient, call.failed = store, probe, transient, failed
-        call.assumed, call.retry = assumed, retry
+        call.assumed, call.preview, call.retry = assumed, preview, retry
         if request.cheap:
             return cast(T, self._keep(call, do(_NOWHERE)))
         play = conduct(self, call)
@@ -191,6 +197,7 @@ class Recorder(Journaling):
         transient: Callable[[T | None, BaseException | None], Transient | None] | None = None,
         failed: Callable[[Any], bool] | None = None,
         assumed: Callable[[Any], Any] | None = None,
+        preview: Callable[[], tuple[T | None, str]] | None = None,
         retry: Retry | None = None,
     ) -> T:
         """The same for a coroutine function."""
@@ -208,7 +215,7 @@ class Recorder(Journaling):
         if record is not None and record.counts(call.cell.context):
             return cast(T, self._answer(call, record))
         call.store, call.probe, call.transient, call.failed = store, probe, transient, failed
-        call.assumed, call.retry = assumed, retry
+        call.assumed, call.preview, call.retry = assumed, preview, retry
         if request.cheap:
             return cast(T, self._keep(call, await do(_NOWHERE)))
         play: Play = conduct(self, call)

@@ -51,8 +51,24 @@ def not_made(recorder: Recorder, call: Call) -> tuple[Any] | None:
         return None
     with cell.lock:
         count(recorder, call)
-        cell.plan.append(_planned(recorder, call))
-    return (call.stand_in(None),)
+    found, said = _previewed(recorder, call)
+    with cell.lock:
+        cell.plan.append(_planned(recorder, call, said))
+    return (call.stand_in(None) if found is None else found,)
+
+
+def _previewed(recorder: Recorder, call: Call) -> tuple[Any, str]:
+    """What the outside says would come of the call. An error there ends no dry run: a later call may need what this one did not make."""
+    if call.preview is None:
+        return None, ""
+    here = HERE.get()
+    token = HERE.set(Here(True, None, here.lane if here else None, here.cell if here else None))
+    try:
+        return call.preview()
+    except Exception as error:
+        return None, recorder.redact(f"there is no telling: {text_of(error)}")
+    finally:
+        HERE.reset(token)
 
 
 def admit(recorder: Recorder, call: Call) -> tuple[Any] | None:
@@ -88,7 +104,7 @@ def count(recorder: Recorder, call: Call) -> None:
     index.effects += 1
 
 
-def _planned(recorder: Recorder, call: Call) -> Planned:
+def _planned(recorder: Recorder, call: Call, said: str) -> Planned:
     request = call.request
     return Planned(
         step=call.cell.context.step,
@@ -98,6 +114,7 @@ def _planned(recorder: Recorder, call: Call) -> Planned:
         effect=call.effect,
         target=recorder.redact(target_here(call)),
         destructive=destroys(call),
+        said=recorder.redact(said),
     )
 
 

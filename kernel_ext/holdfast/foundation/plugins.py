@@ -20,7 +20,7 @@ from holdfast.errors import OperatorError
 
 #: Every group that exists.
 GROUPS: Final[frozenset[str]] = frozenset(
-    {"holdfast.interceptors", "holdfast.checks", "holdfast.reducers", "holdfast.launchers", "holdfast.services"}
+    {"holdfast.interceptors", "holdfast.checks", "holdfast.reducers", "holdfast.launchers", "holdfast.services", "holdfast.secrets"}
 )
 
 

@@ -88,6 +88,12 @@ class Redactor:
                 text = pattern.sub(replacement, text)
         return text
 
+    def shroud(self, value: Any) -> Any:
+        """A copy of ``value`` (JSON types) in whose texts registered secrets are masked, and nothing else is changed; ``value`` itself
+        where there are none registered."""
+        pattern = self._pattern
+        return value if pattern is None else _map_texts(value, lambda text: pattern.sub(MASK, text))
+
     def hide(self, value: Any) -> Any:
         """``value`` (JSON types) with registered secrets replaced by stand-ins from which :meth:`reveal` gets them back."""
         pattern = self._hide
@@ -125,6 +131,10 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
     kind = type(value)
     if kind is str:
         return change(value)
+    if kind is bytes:  # an HTTP body; any bytes come back as they were
+        text = value.decode("utf-8", "surrogateescape")
+        changed = change(text)
+        return value if changed == text else changed.encode("utf-8", "surrogateescape")
     if kind is list:
         return [_map_texts(item, change) for item in value]
     if kind is dict:

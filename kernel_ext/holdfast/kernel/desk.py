@@ -40,6 +40,7 @@ class Desk:
         self._kernel: Any = kernel
         self.shell: Any = kernel.shell
         self.session = Session(self.shell, Config.load(), self.shell.user_ns.get("__session__"))
+        tap.shroud(self._kernel.session, self.session.recorder.redactor)
         self.session.recorder.while_waiting = self._kernel.holdfast_waiting
         self.session.recorder.present = self._present
         self.lifecycle = Lifecycle(self.session)

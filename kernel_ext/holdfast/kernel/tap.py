@@ -9,7 +9,11 @@ from typing import Any
 
 from jupyter_client.session import Session
 
+from holdfast.foundation.secrets import Redactor
 from holdfast.kernel.outputs import OUTPUT_TYPES, OutputLog
+
+#: What people see of an execution: outputs, but not the messages of widgets (a person's own typing is among them), and a reply's traceback.
+SHOWN_TYPES = (OUTPUT_TYPES - {"comm_open", "comm_msg", "comm_close"}) | {"execute_reply"}
 
 
 class TapSession(Session):
@@ -17,10 +21,17 @@ class TapSession(Session):
 
     _holdfast_log: OutputLog | None = None
     _holdfast_muted: str | None = None  # the id of the request whose outputs are held back
+    _holdfast_redactor: Redactor | None = None  # registered secrets are shown to nobody
 
     def send(self, stream: Any, msg_or_type: Any, content: Any = None, parent: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send as ever; outputs of the request listened to are logged, those of a muted one are dropped."""
-        log, muted = self._holdfast_log, self._holdfast_muted
+        log, muted, redactor = self._holdfast_log, self._holdfast_muted, self._holdfast_redactor
+        if redactor is not None and redactor.has_values:
+            if isinstance(msg_or_type, dict):
+                if msg_or_type["header"]["msg_type"] in SHOWN_TYPES:
+                    msg_or_type = {**msg_or_type, "content": redactor.shroud(msg_or_type["content"])}
+            elif msg_or_type in SHOWN_TYPES:
+                content = redactor.shroud(content)
         if log is None and muted is None:
             return super().send(stream, msg_or_type, content, parent, *args, **kwargs)
         if not isinstance(msg_or_type, dict):
@@ -43,6 +54,12 @@ class TapSession(Session):
     @staticmethod
     def _named(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         return dict(zip(("ident", "buffers", "track", "header", "metadata"), args, strict=False)) | kwargs
+
+
+def shroud(session: Session, redactor: Redactor) -> None:
+    """Mask in what ``session`` publishes, and in its replies, the secrets that ``redactor`` knows."""
+    if isinstance(session, TapSession):
+        session._holdfast_redactor = redactor
 
 
 def listen(session: Session, log: OutputLog | None) -> None:

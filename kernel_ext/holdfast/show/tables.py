@@ -18,15 +18,19 @@ def table(rows: Iterable[Mapping[str, Any]], *columns: str, title: str = "", lim
         title: a line above it.
         limit: of more rows than this, the rest is only counted.
     """
+    show(bundle_of(rows, *columns, title=title, limit=limit))
+
+
+def bundle_of(rows: Iterable[Mapping[str, Any]], *columns: str, title: str = "", limit: int = 200) -> Bundle:
+    """What :func:`table` shows."""
     everything = [dict(row) for row in rows]
     names = list(columns) or list(dict.fromkeys(name for row in everything for name in row))
     cells = [[text_of(row.get(name)) for name in names] for row in everything[:limit]]
     rest = f"… and {len(everything) - limit} more" if len(everything) > limit else ""
     numeric = [_is_numeric(row.get(name) for row in everything) for name in names]
     if not everything:
-        show(Bundle(f"{title}: none" if title else "none", text_markdown=f"**{escaped(title)}**: none" if title else "*none*"))
-        return
-    show(Bundle(_plain(title, names, cells, numeric, rest), text_markdown=_markdown(title, names, cells, numeric, rest)))
+        return Bundle(f"{title}: none" if title else "none", text_markdown=f"**{escaped(title)}**: none" if title else "*none*")
+    return Bundle(_plain(title, names, cells, numeric, rest), text_markdown=_markdown(title, names, cells, numeric, rest))
 
 
 def text_of(value: Any) -> str:

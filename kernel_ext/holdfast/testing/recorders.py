@@ -49,6 +49,7 @@ class MemoryRecorder:
     def __init__(self, state_dir: Path, file: Path | None = None, retries: int = 3) -> None:
         self.state_dir, self._file, self._retries = state_dir, file, retries
         self.on = self.attended = self.sends_keys = True
+        self.dry_run = False
         self.command_tables: tuple[Path, ...] = ()
         self.records: dict[str, Record] = pickle.loads(file.read_bytes()) if file is not None and file.exists() else {}
         self._seen: Counter[str] = Counter()

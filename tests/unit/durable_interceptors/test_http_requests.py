@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.durable.interceptor import Attempt
 from holdfast.durable.interceptors import http
-from holdfast.durable.interceptors.http import Body, Conduct, make_sent
+from holdfast.durable.interceptors.conducting import Conduct
+from holdfast.durable.interceptors.http import Body, make_sent
 from holdfast.errors import AuthorError, OutcomeUnknownError
 from holdfast.model.call import Effect
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from holdfast.durable.interceptor import Attempt, Recorder
-from holdfast.durable.interceptors.http import BODY_LIMIT, Conduct, Fate, Sent, assumed, failed, fate_of_cause, make_sent, too_large
+from holdfast.durable.interceptors.conducting import Conduct
+from holdfast.durable.interceptors.http import BODY_LIMIT, Fate, Sent, assumed, failed, fate_of_cause, make_sent, too_large
 from holdfast.errors import AuthorError
 
 

@@ -42,6 +42,7 @@ _IDEMPOTENT_OPERATIONS = frozenset(
         ("ec2", "StopInstances"),
         ("rds", "StartDBInstance"),
         ("rds", "StopDBInstance"),
+        ("rds", "CreateDBSnapshot"),  # named by its caller: a second one of the name is refused
         ("iam", "AttachRolePolicy"),
         ("iam", "AttachUserPolicy"),
         ("iam", "AttachGroupPolicy"),

@@ -13,8 +13,9 @@ from datetime import date
 from typing import Any
 
 from holdfast.durable.canonical import digest
-from holdfast.durable.interceptor import Attempt, Recorder, Request, Transient
+from holdfast.durable.interceptor import Attempt, Outcome, Recorder, Request, Transient
 from holdfast.durable.interceptors.aws_operations import CREDENTIALS, done_already, effect_of, throttled
+from holdfast.durable.interceptors.aws_probes import probe_for, tagged, target_of
 from holdfast.durable.interceptors.http import Body, Fate, fate_of_cause
 from holdfast.errors import OutcomeUnknownError
 from holdfast.model.call import Effect
@@ -77,6 +78,7 @@ class _Operation:
         self._recorder, self._make, self._client, self._name = recorder, make, client, name
         self._service: str = client.meta.service_model.service_name
         model = client.meta.service_model.operation_model(name)
+        self._dry = model.input_shape is not None and "DryRun" in model.input_shape.members
         self._tokens = [member for member in model.idempotent_members if member not in parameters]
         self._bodies = {k: Body(v) for k, v in parameters.items() if hasattr(v, "read")}
         self._parameters = parameters
@@ -94,16 +96,50 @@ class _Operation:
             fingerprint=digest([self._service, self._name, meta.region_name, meta.endpoint_url, plain]),
             effect=self._effect,
             arguments={**_shown(plain), "region": meta.region_name},
+            target=target_of(self._service, meta.region_name, plain),
         )
+        found = probe_for(self._service, self._name)
         return self._recorder.perform(
-            request, self._do, load=self._load, transient=self._transient, failed=lambda stored: "error" in stored, assumed=_assumed
+            request,
+            self._do,
+            load=self._load,
+            probe=None if found is None else functools.partial(self._probe, found),
+            transient=self._transient,
+            failed=lambda stored: "error" in stored,
+            assumed=_assumed,
+            preview=self._preview if self._dry and self._effect != Effect.READ else None,
         )
+
+    def _ask(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = self._make(self._client, name, parameters)
+        return answer
+
+    def _probe(self, look: Any, attempt: Attempt) -> Outcome | None:
+        """Whether it happened, where that can be seen."""
+        found = look(self._parameters, attempt.idempotency_key, self._ask)
+        if found is None:
+            return None
+        return Outcome(happened=False) if found is False else Outcome(happened=True, value=_assumed(found))
+
+    def _preview(self) -> tuple[None, str]:
+        """What EC2 says to ``DryRun``."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._make(self._client, self._name, {**self._parameters, "DryRun": True})
+        except ClientError as e:
+            details = e.response.get("Error", {})
+            if details.get("Code") == "DryRunOperation":
+                return None, "would be accepted"
+            return None, f"would be refused: {details.get('Code')} {details.get('Message', '')}".rstrip()[:300]
+        return None, ""
 
     def _do(self, attempt: Attempt) -> dict[str, Any]:
         from botocore.exceptions import ClientError
 
         parameters = {**self._parameters, **{k: body.again() for k, body in self._bodies.items()}}
         parameters.update(dict.fromkeys(self._tokens, attempt.idempotency_key))
+        parameters.update(tagged(self._service, self._name, self._parameters, attempt.idempotency_key))
         token = _once.set(self._effect == Effect.WRITE)
         try:
             return _store(self._make(self._client, self._name, parameters))

@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from holdfast.durable.canonical import digest
-from holdfast.durable.interceptor import Attempt, Request, Transient
-from holdfast.errors import AuthorError, OutcomeUnknownError
+from holdfast.durable.interceptor import Attempt, Request
+from holdfast.errors import AuthorError
 from holdfast.foundation import clock
 from holdfast.model.call import Effect
 
@@ -25,8 +25,6 @@ BODY_LIMIT = 64 << 20
 
 _READ = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _IDEMPOTENT = frozenset({"PUT", "DELETE"})
-_TRANSIENT = frozenset({429, 502, 503, 504})
-_GONE = frozenset({404, 410})
 
 # Questions too long for an address: Elasticsearch's and Prometheus's own names.
 _ASKING = re.compile(r"/(_search|_msearch|_count|_mget|_field_caps|api/v1/query|api/v1/query_range|api/v1/series)/?$")
@@ -212,6 +210,15 @@ def _text(value: Any) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
+def further(sent: Sent, method: str, path: str, document: Any) -> Sent:
+    """Another request to the same server with the same credentials: ``path`` with its query, and a JSON document or None."""
+    parts = urlsplit(sent.url)
+    body = json.dumps(document).encode() if document is not None else None
+    kept = [(n, v) for n, v in sent.headers if n.lower() not in ("content-length", "content-type", "transfer-encoding", "content-encoding")]
+    kept += [("Content-Type", "application/json")] if body is not None else []
+    return Sent(method, f"{parts.scheme}://{parts.netloc}{path}", kept, body, sent.library)
+
+
 # ---- identity ----
 
 
@@ -269,56 +276,6 @@ def _readable(kind: str, body: bytes) -> Any:
 
 
 # ---- outcome ----
-
-
-class Conduct:
-    """How one request goes: what is transient, what is unknown, what a repetition's answer means.
-
-    Args:
-        sent: the request.
-        fate: what an exception of the library tells.
-    """
-
-    def __init__(self, sent: Sent, fate: Callable[[BaseException], Fate]) -> None:
-        self.sent, self._fate = sent, fate
-        self._reached = False  # an earlier attempt may have had its effect
-
-    def guard(self, error: Exception) -> Exception:
-        """What ``do`` is to raise for ``error``."""
-        if self._fate(error) != "maybe":
-            return error
-        self._reached = True
-        if self.sent.effect != Effect.WRITE:
-            return error
-        asked = f"{self.sent.method} {without_user(self.sent.url).partition('?')[0]}"
-        unknown = OutcomeUnknownError(
-            "HF311",
-            f"the connection broke after {asked} was sent ({type(error).__name__})",
-            cure="find out on the server whether it happened, then answer the prompt",
-        )
-        unknown.__cause__ = error
-        return unknown
-
-    def transient(self, answer: Mapping[str, Any] | None, error: BaseException | None) -> Transient | None:
-        """See ``Recorder.perform``."""
-        if error is not None:
-            return None if self._fate(error) == "final" else Transient(reason=f"{type(error).__name__}: {error}"[:300])
-        if answer is not None and answer["status"] in _TRANSIENT:
-            self._reached = self._reached or answer["status"] in {502, 504}
-            return Transient(reason=f"{answer['status']} {answer.get('reason') or ''}".strip(), retry_after=retry_after(answer["headers"]))
-        return None
-
-    def settle(self, attempt: Attempt, answer: dict[str, Any]) -> dict[str, Any]:
-        """On a repetition of an idempotent request, "already gone" and "already there" mean that it is done."""
-        if not (attempt.resumed or self._reached) or self.sent.effect != Effect.IDEMPOTENT:
-            return answer
-        if self.sent.method == "DELETE" and answer["status"] in _GONE:
-            headers = [["x-holdfast", f"already-gone; status={answer['status']}"]]
-            return {**answer, "status": 204, "reason": "No Content", "headers": headers, "body": b""}
-        if self.sent.method in {"PUT", "POST"} and answer["status"] == 409:
-            kept = [[n, v] for n, v in answer["headers"]]
-            return {**answer, "status": 200, "reason": "OK", "headers": [*kept, ["x-holdfast", "already-there; status=409"]]}
-        return answer
 
 
 def retry_after(headers: Iterable[Iterable[str]]) -> float | None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from holdfast.durable.interceptor import Attempt, Recorder
-from holdfast.durable.interceptors.http import Body, Conduct, Fate, assumed, failed, fate_of_cause, make_sent
+from holdfast.durable.interceptors.conducting import Conduct
+from holdfast.durable.interceptors.http import Body, Fate, assumed, failed, fate_of_cause, make_sent
 
 _READY = "_holdfast_response"
 #: Raised before anything was sent.

@@ -8,8 +8,20 @@ import sys
 from collections.abc import AsyncIterable, Iterable
 from typing import Any
 
+from holdfast.durable.dialect import conduct_of
 from holdfast.durable.interceptor import Attempt, Recorder
-from holdfast.durable.interceptors.http import BODY_LIMIT, Conduct, Fate, Sent, assumed, failed, fate_of_cause, make_sent, too_large
+from holdfast.durable.interceptors.conducting import Conduct
+from holdfast.durable.interceptors.http import (
+    BODY_LIMIT,
+    Fate,
+    Sent,
+    assumed,
+    failed,
+    fate_of_cause,
+    further,
+    make_sent,
+    too_large,
+)
 
 
 class HttpxInterceptor:
@@ -41,59 +53,86 @@ class HttpxInterceptor:
         @functools.wraps(sync)
         def handle_request(transport: Any, request: Any) -> Any:
             __tracebackhide__ = True
-            if not recorder.active:
-                return sync(transport, request)
-            parts = None if hasattr(request, "_content") else _read(request.stream)
-            sent = _sent(request, parts)
-            if sent.passes:
-                if parts is not None:
-                    request.stream = _once(module, parts)
-                with recorder.passthrough():
-                    return sync(transport, request)
-            conduct = Conduct(sent, functools.partial(_fate, module))
-
-            def do(attempt: Attempt) -> dict[str, Any]:
-                try:
-                    response = sync(transport, _keyed(module, request, sent, attempt, parts))
-                    body = b"".join(response.stream)
-                    response.close()
-                except Exception as e:
-                    raise conduct.guard(e)  # noqa: B904 - it has its cause
-                return conduct.settle(attempt, _store(response, body))
-
-            return recorder.perform(
-                sent.request(), do, load=functools.partial(_load, module), transient=conduct.transient, failed=failed, assumed=assumed
-            )
+            return _perform(recorder, module, sync, transport, request) if recorder.active else sync(transport, request)
 
         @functools.wraps(coroutine)
         async def handle_async_request(transport: Any, request: Any) -> Any:
             __tracebackhide__ = True
             if not recorder.active:
                 return await coroutine(transport, request)
-            parts = None if hasattr(request, "_content") else await _read_async(request.stream)
-            sent = _sent(request, parts)
-            if sent.passes:
-                if parts is not None:
-                    request.stream = _once(module, parts)
-                with recorder.passthrough():
-                    return await coroutine(transport, request)
-            conduct = Conduct(sent, functools.partial(_fate, module))
-
-            async def do(attempt: Attempt) -> dict[str, Any]:
-                try:
-                    response = await coroutine(transport, _keyed(module, request, sent, attempt, parts))
-                    body = b"".join([part async for part in response.stream])
-                    await response.aclose()
-                except Exception as e:
-                    raise conduct.guard(e)  # noqa: B904 - it has its cause
-                return conduct.settle(attempt, _store(response, body))
-
-            return await recorder.perform_async(
-                sent.request(), do, load=functools.partial(_load, module), transient=conduct.transient, failed=failed, assumed=assumed
-            )
+            return await _perform_async(recorder, module, coroutine, transport, request)
 
         module.HTTPTransport.handle_request = handle_request
         module.AsyncHTTPTransport.handle_async_request = handle_async_request
+
+
+def _perform(recorder: Recorder, module: Any, sync: Any, transport: Any, request: Any) -> Any:
+    __tracebackhide__ = True
+    parts = None if hasattr(request, "_content") else _read(request.stream)
+    sent = _sent(request, parts)
+    conduct = conduct_of(sent, functools.partial(_fate, module))
+    if sent.passes or not conduct.recorded:
+        if parts is not None:
+            request.stream = _once(module, parts)
+        with recorder.passthrough():
+            return sync(transport, request)
+
+    def send(out: Sent) -> dict[str, Any]:
+        response = sync(transport, _made(module, request, sent, out, parts))
+        body = b"".join(response.stream)
+        response.close()
+        return _store(response, body)
+
+    def ask(method: str, path: str, document: Any = None) -> dict[str, Any]:
+        return send(further(sent, method, path, document))
+
+    def look(path: str) -> dict[str, Any]:
+        response = _perform(recorder, module, sync, transport, _made(module, request, sent, further(sent, "GET", path, None), parts))
+        return _store(response, b"".join(response.stream))
+
+    def do(attempt: Attempt) -> dict[str, Any]:
+        try:
+            answer = send(conduct.prepared(attempt))
+        except Exception as e:
+            raise conduct.guard(e)  # noqa: B904 - it has its cause
+        return conduct.settle(attempt, answer, ask)
+
+    conduct.look(look)
+    return recorder.perform(
+        conduct.request(),
+        do,
+        load=functools.partial(_load, module),
+        probe=conduct.probe(ask),
+        transient=conduct.transient,
+        failed=conduct.failed,
+        assumed=conduct.assumed,
+        preview=conduct.preview(send),
+    )
+
+
+async def _perform_async(recorder: Recorder, module: Any, coroutine: Any, transport: Any, request: Any) -> Any:
+    __tracebackhide__ = True
+    parts = None if hasattr(request, "_content") else await _read_async(request.stream)
+    sent = _sent(request, parts)
+    if sent.passes:
+        if parts is not None:
+            request.stream = _once(module, parts)
+        with recorder.passthrough():
+            return await coroutine(transport, request)
+    conduct = Conduct(sent, functools.partial(_fate, module))
+
+    async def do(attempt: Attempt) -> dict[str, Any]:
+        try:
+            response = await coroutine(transport, _made(module, request, sent, conduct.prepared(attempt), parts))
+            body = b"".join([part async for part in response.stream])
+            await response.aclose()
+        except Exception as e:
+            raise conduct.guard(e)  # noqa: B904 - it has its cause
+        return conduct.settle(attempt, _store(response, body))
+
+    return await recorder.perform_async(
+        sent.request(), do, load=functools.partial(_load, module), transient=conduct.transient, failed=failed, assumed=assumed
+    )
 
 
 def _read(stream: Iterable[bytes]) -> list[bytes]:
@@ -137,12 +176,12 @@ def _once(module: Any, parts: list[bytes]) -> Any:
     return Parts()
 
 
-def _keyed(module: Any, request: Any, sent: Sent, attempt: Attempt, parts: list[bytes] | None) -> Any:
-    """The request of one attempt; the author's own object stays as it is."""
-    headers = module.Headers(request.headers)
-    headers.update(sent.key_header(attempt))
+def _made(module: Any, request: Any, sent: Sent, out: Sent, parts: list[bytes] | None) -> Any:
+    """``out`` as a request of the library; the author's own object stays as it is."""
+    if out.body is not sent.body:
+        return module.Request(out.method, out.url, headers=out.headers, content=out.body, extensions=request.extensions)
     stream = request.stream if parts is None else _once(module, parts)
-    return module.Request(request.method, request.url, headers=headers, stream=stream, extensions=request.extensions)
+    return module.Request(out.method, out.url, headers=out.headers, stream=stream, extensions=request.extensions)
 
 
 def _store(response: Any, body: bytes) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from email.message import Message
 from typing import Any
 
+from holdfast.durable.dialect import conduct_of
 from holdfast.durable.interceptor import Attempt, Recorder
 from holdfast.durable.interceptors import http_client
-from holdfast.durable.interceptors.http import Body, Conduct, Fate, assumed, failed, fate_of_cause, make_sent
+from holdfast.durable.interceptors.http import Body, Fate, Sent, fate_of_cause, further, make_sent
 
 
 class UrllibInterceptor:
@@ -72,22 +73,29 @@ def _perform(recorder: Recorder, original: Any, opener: Any, request: Any, args:
     if sent.passes:
         with recorder.passthrough():
             return original(opener, request, None, *args, **kwargs)
-    conduct = Conduct(sent, _fate)
+    conduct = conduct_of(sent, _fate)
+    if not conduct.recorded:
+        with recorder.passthrough():
+            return original(opener, request, None, *args, **kwargs)
+
+    def send(out: Sent) -> dict[str, Any]:
+        one = _made(request, once, sent, out)
+        try:
+            response = original(opener, one, None, *args, **kwargs)
+        except HTTPError as e:
+            response = e
+        with response:
+            return _store(response, response.read())
+
+    def ask(method: str, path: str, document: Any = None) -> dict[str, Any]:
+        return send(further(sent, method, path, document))
 
     def do(attempt: Attempt) -> dict[str, Any]:
-        request.data = once.again()
-        for name, value in sent.key_header(attempt).items():
-            request.add_header(name, value)
         try:
-            try:
-                response = original(opener, request, None, *args, **kwargs)
-            except HTTPError as e:
-                response = e
-            with response:
-                body = response.read()
+            answer = send(conduct.prepared(attempt))
         except Exception as e:
             raise conduct.guard(e)  # noqa: B904 - it has its cause
-        return conduct.settle(attempt, _store(response, body))
+        return conduct.settle(attempt, answer, ask)
 
     def load(answer: dict[str, Any]) -> Any:
         response = _load(answer)
@@ -98,7 +106,29 @@ def _perform(recorder: Recorder, original: Any, opener: Any, request: Any, args:
             raise response
         return response
 
-    return recorder.perform(sent.request(), do, load=load, transient=conduct.transient, failed=failed, assumed=assumed)
+    return recorder.perform(
+        conduct.request(),
+        do,
+        load=load,
+        probe=conduct.probe(ask),
+        transient=conduct.transient,
+        failed=conduct.failed,
+        assumed=conduct.assumed,
+        preview=conduct.preview(send),
+    )
+
+
+def _made(request: Any, once: Body, sent: Sent, out: Sent) -> Any:
+    """``out`` as a request of the library: the author's own where only headers come to it."""
+    from urllib.request import Request as UrlRequest
+
+    if out.body is not sent.body or out.url != sent.url or out.method != sent.method:
+        return UrlRequest(out.url, out.body, dict(out.headers), method=out.method)
+    request.data = once.again()
+    for name, value in out.headers:
+        if (name, value) not in sent.headers:
+            request.add_header(name, value)
+    return request
 
 
 def _store(response: Any, body: bytes) -> dict[str, Any]:

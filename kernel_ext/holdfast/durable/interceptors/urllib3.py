@@ -7,9 +7,11 @@ import io
 from email.message import Message
 from http.client import HTTPMessage
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
+from holdfast.durable.dialect import conduct_of
 from holdfast.durable.interceptor import Attempt, Recorder
-from holdfast.durable.interceptors.http import Body, Conduct, Fate, assumed, failed, fate_of_cause, make_sent
+from holdfast.durable.interceptors.http import Body, Fate, Sent, fate_of_cause, further, make_sent
 
 _POSITIONAL = ("retries", "redirect", "assert_same_host", "timeout", "pool_timeout", "release_conn", "chunked", "body_pos")
 
@@ -55,24 +57,52 @@ def _perform(recorder: Recorder, original: Any, pool: Any, method: str, url: str
     if sent.passes:
         with recorder.passthrough():
             return original(pool, method, url, once.again(), headers, **kwargs)
-    conduct = Conduct(sent, _fate)
+    conduct = conduct_of(sent, _fate)
+    if not conduct.recorded:
+        with recorder.passthrough():
+            return original(pool, method, url, once.again(), headers, **kwargs)
     inner = {**kwargs, "preload_content": False, "decode_content": False}
     inner.pop("release_conn", None)
 
+    def send(out: Sent) -> dict[str, Any]:
+        body = once.again() if out.body is sent.body else out.body
+        return _store(original(pool, out.method, _as_given(url, out.url), body, HTTPHeaderDict(out.headers), **inner))
+
+    def ask(method: str, path: str, document: Any = None) -> dict[str, Any]:
+        return send(further(sent, method, path, document))
+
+    def look(path: str) -> dict[str, Any]:
+        out = further(sent, "GET", path, None)
+        answer = _perform(recorder, original, pool, "GET", _as_given(url, out.url), None, HTTPHeaderDict(out.headers), dict(inner))
+        return _store(answer)
+
     def do(attempt: Attempt) -> dict[str, Any]:
-        out = HTTPHeaderDict(headers)
-        out.update(sent.key_header(attempt))
         try:
-            response = original(pool, method, url, once.again(), out, **inner)
-            answer = _store(response)
+            answer = send(conduct.prepared(attempt))
         except Exception as e:
             raise conduct.guard(e)  # noqa: B904 - it has its cause
-        return conduct.settle(attempt, answer)
+        return conduct.settle(attempt, answer, ask)
 
     def load(answer: Any) -> Any:
         return _load(pool, answer, method, url, kwargs)
 
-    return recorder.perform(sent.request(), do, load=load, transient=conduct.transient, failed=failed, assumed=assumed)
+    conduct.look(look)
+    return recorder.perform(
+        conduct.request(),
+        do,
+        load=load,
+        probe=conduct.probe(ask),
+        transient=conduct.transient,
+        failed=conduct.failed,
+        assumed=conduct.assumed,
+        preview=conduct.preview(send),
+    )
+
+
+def _as_given(url: str, absolute: str) -> str:
+    """An address in the form of the first one: pools take paths."""
+    parts = urlsplit(absolute)
+    return absolute if "://" in url else urlunsplit(("", "", parts.path, parts.query, ""))
 
 
 def _absolute(pool: Any, url: str) -> str:

@@ -1,0 +1,215 @@
+"""The Kubernetes integration on a kube-apiserver's contract of objects: the stand-in here, a real one where its binaries are (slow)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.testing.cells import CellRunner
+from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
+from holdfast.testing.servers.kubernetes import KubernetesServer
+
+PODS = "/api/v1/namespaces/prod/pods"
+MAPS = "/api/v1/namespaces/prod/configmaps"
+WEB = "/apis/apps/v1/namespaces/prod/deployments/web"
+TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "web:2"}]}}
+SETUP = """from kubernetes import client
+from kubernetes.client import ApiException
+from holdfast.integrations import kubernetes as k8s
+api = k8s.connect(server=SERVER, token="env:KUBE_TOKEN")
+core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
+"""
+
+
+def deployment(server: KubernetesServer) -> None:
+    """``prod/web`` with two revisions, the second in use."""
+
+    def numbered(number: int) -> dict[str, str]:
+        return {"deployment.kubernetes.io/revision": str(number)}
+
+    made = server.put(WEB, metadata={"annotations": numbered(2)}, spec={"replicas": 2, "template": TEMPLATE})
+    of = {"kind": "Deployment", "name": "web", "uid": made["metadata"]["uid"]}
+    for number in (1, 2):
+        template = {**TEMPLATE, "spec": {"containers": [{"name": "c", "image": f"web:{number}"}]}}
+        meta = {"annotations": numbered(number), "ownerReferences": [of]}
+        server.put(f"/apis/apps/v1/namespaces/prod/replicasets/web-{number}", metadata=meta, spec={"template": template})
+
+
+def pod(server: KubernetesServer, name: str, reason: str = "") -> None:
+    """A pod on the node n1, running or held up for a reason."""
+    state = {"waiting": {"reason": reason}} if reason else {"running": {}}
+    last = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}} if reason else {}
+    status = {"phase": "Running", "containerStatuses": [{"ready": not reason, "restartCount": 4 if reason else 0, "state": state, **last}]}
+    server.put(f"{PODS}/{name}", spec={"nodeName": "n1", "containers": [{"name": "c"}]}, status=status)
+
+
+def subject_of(server: KubernetesServer) -> Subject:
+    def count(verb: str, pattern: str) -> Callable[[], int]:
+        return lambda: server.made(verb, pattern)
+
+    def asked(pattern: str) -> Callable[[], int]:
+        return lambda: sum(1 for r in server.requests if r["method"] == "GET" and r["path"].endswith(pattern))
+
+    def old() -> None:
+        server.put(f"{MAPS}/old")
+
+    def items() -> None:
+        server.put(f"{MAPS}/list", items=["a"])
+
+    here = "kubernetes://127.0.0.1:*/prod"
+    return Subject(
+        setup=f"SERVER = {server.url!r}\n{SETUP}",
+        reset=server.reset,
+        environment={"KUBE_TOKEN": server.token},
+        modules=("kubernetes", "holdfast.integrations.kubernetes", "kubernetes.client"),
+        secret=server.token,
+        limit=lambda n: setattr(server, "refuse", n),
+        reads=(
+            Read(name="list", cell="print([p.metadata.name for p in core.list_namespaced_pod('prod').items])", count=asked("/pods")),
+            Read(name="check", cell="print(k8s.check_nodes(api=api))", count=asked("/nodes")),
+        ),
+        writes=(
+            Write(
+                name="create",
+                cell="print(core.create_namespaced_config_map('prod', {'metadata': {'name': 'cm'}, 'data': {'a': '1'}}).data)",
+                count=count("create", "/configmaps/cm$"),
+                effect="idempotent",
+                target=f"{here}/configmaps/cm",
+            ),
+            Write(
+                name="create with a generated name",
+                cell="print(core.create_namespaced_config_map('prod', {'metadata': {'generateName': 'gen-'}}).metadata.name[:4])",
+                count=count("create", "/configmaps/gen-"),
+                effect="idempotent",
+                target=f"{here}/configmaps/gen-…",
+            ),
+            Write(
+                name="delete",
+                cell="print(core.delete_namespaced_config_map('old', 'prod').status)",
+                prepare=old,
+                count=count("delete", "/configmaps/old$"),
+                effect="idempotent",
+                target=f"{here}/configmaps/old",
+            ),
+            Write(
+                name="evict",
+                cell="print(k8s.evict('prod', 'web-1', api=api))",
+                prepare=lambda: pod(server, "web-1"),
+                count=count("delete", "/pods/web-1$"),
+                effect="idempotent",
+                target=f"{here}/pods/web-1",
+            ),
+            Write(
+                name="scale",
+                cell="print(k8s.scale('prod', 'web', 5, api=api))",
+                prepare=lambda: deployment(server),
+                count=count("update", "/deployments/web$"),
+                effect="idempotent",
+                target=f"{here}/deployments.apps/web",
+            ),
+            Write(
+                name="append by json patch",
+                cell="print(k8s.patch('/api/v1/namespaces/prod/configmaps/list', [{'op': 'add', 'path': '/items/-', 'value': 'x'}], "
+                "kind='json', api=api)['metadata']['name'])",
+                prepare=items,
+                count=count("update", "/configmaps/list$"),
+                effect="write",
+                target=f"{here}/configmaps/list",
+            ),
+        ),
+    )
+
+
+class TestKubernetes(IntegrationContract):
+    """On the stand-in."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def server(cls) -> Iterator[KubernetesServer]:
+        with KubernetesServer() as server:
+            yield server
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def subject(cls, server: KubernetesServer) -> Subject:
+        return subject_of(server)
+
+    def test_the_pod_that_takes_a_deleted_ones_name_is_left_alone(
+        self, server: KubernetesServer, cell: Callable[[str], CellRunner]
+    ) -> None:
+        runner = cell("k8s.delete_pod('prod', 'web-0', api=api)")
+        pod(server, "web-0")
+        assert runner.run("call.after_effect@2=kill").killed  # the first is the look at the pod
+        assert server.made("delete", "web-0") == 1
+        pod(server, "web-0")  # as a StatefulSet's controller does
+        assert runner.run().status == 0
+        assert server.made("delete", "web-0") == 1
+
+    def test_a_change_that_somebody_changed_further_is_not_undone(
+        self, server: KubernetesServer, cell: Callable[[str], CellRunner]
+    ) -> None:
+        runner = cell(f"print(k8s.patch('{MAPS}/cm', {{'data': {{'a': 'ours', 'b': '1'}}}}, api=api)['data'])")
+        server.put(f"{MAPS}/cm", data={"a": "old"})
+        assert runner.run("call.after_effect=kill").killed
+        server.put(f"{MAPS}/cm", **{**server.objects[f"{MAPS}/cm"], "data": {"a": "theirs"}})
+        assert runner.run().status == 0
+        assert server.objects[f"{MAPS}/cm"]["data"] == {"a": "theirs"}
+
+    def test_somebody_elses_object_is_no_success(self, server: KubernetesServer, cell: Callable[[str], CellRunner]) -> None:
+        runner = cell(
+            "try:\n    core.create_namespaced_config_map('prod', {'metadata': {'name': 'cm'}})\n"
+            "except ApiException as e:\n    print('refused', e.status)"
+        )
+        assert runner.run("call.after_intent=kill").killed
+        server.put(f"{MAPS}/cm", data={"a": "theirs"})
+        passed = runner.run()
+        assert (passed.status, passed.out) == (0, "refused 409\n"), passed
+
+    def test_the_dry_run_asks_the_server(self, server: KubernetesServer, cell: Callable[[str], CellRunner]) -> None:
+        runner = cell("k8s.scale('prod', 'web', 3, api=api)\nk8s.delete_pod('prod', 'nobody', api=api)")
+        deployment(server)
+        runner.dry_run = True
+        assert runner.run().status == 0
+        assert [one["said"] for one in runner.planned()] == ["would be accepted", 'would be refused: 404 "nobody" not found']
+        assert not server.changes
+
+    def test_checks_say_what_fails_and_functions_mend_it(self, server: KubernetesServer, cell: Callable[[str], CellRunner]) -> None:
+        runner = cell(
+            "print(k8s.check_pods('prod', api=api))\nprint(k8s.check_deployments('prod', api=api))\nprint(k8s.check_nodes(api=api))\n"
+            "print(k8s.rollback('prod', 'web', api=api))\nprint(k8s.drain('n1', api=api).column('object'))"
+        )
+        server.put("/api/v1/nodes/n1", status={"conditions": [{"type": "Ready", "status": "False"}]})
+        deployment(server)
+        pod(server, "web-0")
+        pod(server, "web-1", "CrashLoopBackOff")
+        passed = runner.run()
+        assert passed.status == 0, passed
+        assert passed.out.splitlines() == [
+            "NOT OK: pods of prod: prod/web-1 (CrashLoopBackOff (last exit 137, OOMKilled))",
+            "NOT OK: deployments of prod: prod/web (the newest change is not being worked on yet)",
+            "NOT OK: nodes: n1 (not ready)",
+            "1",
+            "['prod/web-0', 'prod/web-1']",
+        ]
+        assert server.objects[WEB]["spec"]["template"]["spec"]["containers"][0]["image"] == "web:1"
+        assert server.objects["/api/v1/nodes/n1"]["spec"]["unschedulable"] is True
+
+    def test_a_budget_is_waited_for(self, server: KubernetesServer, cell: Callable[[str], CellRunner]) -> None:
+        runner = cell("k8s.evict('prod', 'web-0', api=api)")
+        pod(server, "web-0")
+        server.budget_blocks = 2
+        assert runner.run().status == 0
+        assert server.made("delete", "web-0") == 1
+
+    def test_secrets_of_the_cluster_are_not_recorded(
+        self, server: KubernetesServer, cell: Callable[[str], CellRunner], tmp_path: Path
+    ) -> None:
+        runner = cell(
+            "made = core.create_namespaced_secret('prod', {'metadata': {'name': 's'}, 'stringData': {'k': 'hidden-value'.upper()}})\n"
+            "print(made.metadata.name, len(core.read_namespaced_secret('s', 'prod').metadata.uid))"
+        )
+        passed = runner.run()
+        assert (passed.status, passed.out) == (0, "s 36\n"), passed
+        assert not [p for p in tmp_path.rglob("*") if p.is_file() and b"HIDDEN-VALUE" in p.read_bytes()]
