@@ -34,7 +34,8 @@ class TestAws(IntegrationContract):
     @classmethod
     def subject(cls, server: AwsServer) -> Subject:
         def client(name: str) -> Any:
-            return boto3.client(name, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+            make: Any = boto3.client
+            return make(name, endpoint_url=server.url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
 
         def reset() -> None:
             server.reset()

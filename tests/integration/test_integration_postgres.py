@@ -46,7 +46,7 @@ class TestPostgres(IntegrationContract):
                 own.execute("TRUNCATE account, line; INSERT INTO account VALUES ('a', 100), ('b', 0)")
 
             def value(query: str) -> Callable[[], Any]:
-                return lambda: own.execute(query).fetchone()[0]  # type: ignore[index, arg-type]
+                return lambda: own.execute(query).fetchone()[0]  # type: ignore[index]
 
             scans = value("SELECT count(*) FROM pg_stat_activity")  # every look is one: readings are counted by their replay alone
             looked = [0]

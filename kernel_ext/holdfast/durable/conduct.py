@@ -66,6 +66,11 @@ class Call:
         self.started_at = 0.0
         self.marks: dict[str, Any] = {}  # what its intent says of target, before, why, and on whose word
 
+    def goes(self, store: Any, probe: Any, transient: Any, failed: Any, assumed: Any, preview: Any, retry: Retry | None) -> None:
+        """What was said of how it goes; see ``interceptor.Recorder.perform``."""
+        self.store, self.probe, self.transient, self.failed = store, probe, transient, failed
+        self.assumed, self.preview, self.retry = assumed, preview, retry
+
     @property
     def known(self) -> Record:
         """The record; there is one once the call has been admitted."""

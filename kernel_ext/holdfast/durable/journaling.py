@@ -69,6 +69,7 @@ class Journaling:
         self.find_tables: Callable[[], Sequence[Path]] = tuple  # set by the kernel: the runbook's own tables of commands
         self._tables: Sequence[Path] | None = None
         self.execution = ""
+        self.dry_run = False  # of the running cell: changes are only listed
         self._writer: Writer | None = None
         self._committer: Committer
         self.values: Values

@@ -59,7 +59,7 @@ class Recorder(Journaling):
                 raise RuntimeError("a cell is being recorded already")
             current.install(self)
             carry_into_threads()
-            self._cell = ActiveCell(context, self.writer)
+            self._cell, self.dry_run = ActiveCell(context, self.writer), context.dry_run
 
     def end(self) -> Summary:
         """The cell ended, however it did. The summary's ``drafts`` must be committed with what the kernel writes about the cell."""
@@ -122,11 +122,6 @@ class Recorder(Journaling):
         return (not here.passing or here.reading) and (here.cell or self._cell) is not None
 
     @property
-    def dry_run(self) -> bool:
-        """Whether changes are only listed here."""
-        return self.cell is not None and self.cell.context.dry_run
-
-    @property
     def cell(self) -> ActiveCell | None:
         """The cell that calls made here belong to."""
         here = HERE.get()
@@ -160,8 +155,7 @@ class Recorder(Journaling):
         record = call.record
         if record is not None and record.counts(call.cell.context):
             return cast(T, self._answer(call, record))
-        call.store, call.probe, call.transient, call.failed = store, probe, transient, failed
-        call.assumed, call.preview, call.retry = assumed, preview, retry
+        call.goes(store, probe, transient, failed, assumed, preview, retry)
         if request.cheap:
             return cast(T, self._keep(call, do(_NOWHERE)))
         play = conduct(self, call)
@@ -214,8 +208,7 @@ class Recorder(Journaling):
         record = call.record
         if record is not None and record.counts(call.cell.context):
             return cast(T, self._answer(call, record))
-        call.store, call.probe, call.transient, call.failed = store, probe, transient, failed
-        call.assumed, call.preview, call.retry = assumed, preview, retry
+        call.goes(store, probe, transient, failed, assumed, preview, retry)
         if request.cheap:
             return cast(T, self._keep(call, await do(_NOWHERE)))
         play: Play = conduct(self, call)

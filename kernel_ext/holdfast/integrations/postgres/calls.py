@@ -145,7 +145,8 @@ class Work:
 
         block = Transaction(connection)
         with block:  # alone, and in a transaction of its own: so that there is a number by which to find it again
-            return self._noted(connection, ledger, statement, run)
+            found = self._noted(connection, ledger, statement, run)
+        return found  # noqa: RET504 - as far as types tell, the block might swallow an error
 
     def _noted(self, connection: Any, ledger: Ledger, statement: Statement, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         __tracebackhide__ = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+_Mixed: Any = object
+
 
 def taken(cursor: Any) -> dict[str, Any]:
     """What the cursor has after it executed something."""
@@ -18,7 +20,8 @@ def taken(cursor: Any) -> dict[str, Any]:
 def given(cursor: Any, stored: dict[str, Any]) -> Any:
     """Let the cursor hand out ``stored`` from now on."""
     if not isinstance(cursor, Recorded):
-        cursor.__class__ = _recorded(type(cursor))
+        plain: Any = type(cursor)
+        cursor.__class__ = _recorded(plain)
     cursor._pos = 0
     cursor.pgresult = _Shape(stored)
     return cursor
@@ -37,15 +40,14 @@ class _Shape:
         return self._names[column].encode()
 
 
-class Recorded:
-    """Mixed into a cursor's class."""
+class Recorded(_Mixed):  # type: ignore[misc] # mixed into a cursor's class
+    """Hands out the rows that its ``pgresult`` has on record."""
 
     __slots__ = ()  # the layout stays the cursor's own, so that an object can change between the two
-    _pos: int
 
     @property
     def _holdfast(self) -> dict[str, Any]:
-        stored: dict[str, Any] = self.pgresult.stored  # type: ignore[attr-defined]
+        stored: dict[str, Any] = self.pgresult.stored
         return stored
 
     @property
@@ -62,7 +64,8 @@ class Recorded:
     @property
     def statusmessage(self) -> str | None:
         """As the server said."""
-        return self._holdfast["message"]
+        message: str | None = self._holdfast["message"]
+        return message
 
     @property
     def rownumber(self) -> int | None:
@@ -75,8 +78,8 @@ class Recorded:
             from psycopg import ProgrammingError
 
             raise ProgrammingError("the last operation didn't produce records (command status: " + str(self.statusmessage) + ")")
-        make = self._row_factory(self)  # type: ignore[attr-defined]
-        rows = self._holdfast["rows"][self._pos : self._pos + (size or self.arraysize)]  # type: ignore[attr-defined]
+        make = self._row_factory(self)
+        rows = self._holdfast["rows"][self._pos : self._pos + (size or self.arraysize)]
         self._pos += len(rows)
         return [make(tuple(row)) for row in rows]
 
@@ -119,5 +122,5 @@ class Column(tuple[Any, ...]):
 
 
 @functools.cache
-def _recorded(cls: type) -> type:
+def _recorded(cls: Any) -> Any:
     return type(cls.__name__, (Recorded, cls), {"__slots__": (), "__module__": cls.__module__, "__qualname__": cls.__qualname__})
