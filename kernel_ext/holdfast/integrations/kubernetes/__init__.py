@@ -24,7 +24,7 @@ from holdfast.integrations.kubernetes.actions import (
 )
 from holdfast.integrations.kubernetes.checks import check_deployments, check_nodes, check_pods
 from holdfast.integrations.kubernetes.connecting import connect
-from holdfast.integrations.kubernetes.looking import events, pods, revisions
+from holdfast.integrations.kubernetes.looking import events, get, pods, revisions
 
 __all__ = [
     "check_deployments",
@@ -36,6 +36,7 @@ __all__ = [
     "drain",
     "events",
     "evict",
+    "get",
     "patch",
     "pods",
     "restart",
