@@ -12,10 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from holdfast.testing.servers.kubernetes import KubernetesServer
-
 from holdfast.testing.rehearsal import Answer, Stage, rehearsal
 from holdfast.testing.servers.counting import CountingServer
+from holdfast.testing.servers.kubernetes import KubernetesServer
 
 APPS, CORE, REVISION = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces/shop", "deployment.kubernetes.io/revision"
 
