@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from holdfast.durable import current
 from holdfast.durable.cell import CellContext, Summary
 from holdfast.durable.interceptor import Request
 from holdfast.durable.recorder import Recorder
-from holdfast.foundation import clock
+from holdfast.errors import GuardrailError
+from holdfast.foundation import clock, faults
 from holdfast.guardrails.guard import Guard, told_by
 from holdfast.guardrails.settings import GuardrailsFile
+from holdfast.journal.opening import open_store
 from holdfast.journal.ownership import this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
@@ -97,6 +103,17 @@ class Guarded:
         request = Request(kind="call", operation=operation, fingerprint=operation.encode(), effect=Effect.WRITE, **more)
         return self.recorder.perform(request, do)
 
+    def put(self, url: str) -> Any:
+        """A change over HTTP that names its result: after a kill it is made again without a question."""
+
+        def do(attempt: Any) -> int:
+            with urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=20) as answer:
+                self.made.append(url)
+                return int(answer.status)
+
+        request = Request(kind="call", operation=f"PUT {url}", fingerprint=url.encode(), effect=Effect.IDEMPOTENT)
+        return self.recorder.perform(request, do)
+
     def destroy(self, what: str) -> Any:
         """A change that destroys."""
         return self.change(what, operation=f"delete_volume({what})", target=what)
@@ -119,3 +136,24 @@ class Guarded:
         """The execution comes to its end."""
         kind = Kind.EXECUTION_SUCCEEDED if status is Status.SUCCEEDED else Kind.EXECUTION_FAILED
         self.writer.append(kind, {}, change=Change(status=status))
+
+
+def main(journal: str, key_file: str, id: str, url: str, about: str, changes: str, faults_armed: str = "", log: str = "") -> int:
+    """In a process of its own: PUT ``url/ID/0``, ``url/ID/1`` ... as changes of the execution; the codes of refusals are printed.
+
+    The process is the same worker come back: a kill leaves it where the journal has it.
+    """
+    store = open_store(journal, key_file=Path(key_file))
+    run = Guarded(store, id, about=msgspec.json.decode(about))
+    faults.arm(faults_armed, log or None)
+    with run.cell():
+        for n in range(int(changes)):
+            try:
+                run.put(f"{url}/{id}/{n}")
+            except GuardrailError as refusal:
+                sys.stdout.write(f"{refusal.code}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
