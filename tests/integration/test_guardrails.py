@@ -111,6 +111,12 @@ def test_a_share_of_the_targets_is_all_that_is_changed(sandbox: Sandbox, server:
     assert [(i["target"], i["why"], i["before"]) for i in intents] == [(f"v{n}", "unattached", 404) for n in (0, 2, 4)]
     assert [e.data["after"] for e in sandbox.entries("share") if e.kind == "effect.seen"] == [404] * 3
     sandbox.assert_laws("share")
+    shown = sandbox.holdfast("effects", "share", "--json").json
+    assert [(e["target"], e["why"], e["before"], e["after"], e["state"]) for e in shown] == [
+        *((f"v{n}", "unattached", 404, 404, "succeeded") for n in (0, 2, 4)),
+        ("v6", "unattached", 404, None, "refused by the cap"),
+    ]
+    assert "unattached" in sandbox.holdfast("report", "share").out
 
 
 def test_targets_that_have_grown_old_are_read_again_before_anything_is_changed(sandbox: Sandbox, server: CountingServer) -> None:

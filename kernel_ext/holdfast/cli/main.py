@@ -24,6 +24,7 @@ _COMMANDS = {
     "answer": "holdfast.cli.ask:answer",
     "handover": "holdfast.cli.handover:handover",
     "report": "holdfast.cli.handover:report",
+    "effects": "holdfast.cli.effects:effects",
     "break-glass": "holdfast.cli.glass:break_glass",
     "events": "holdfast.cli.events:events",
     "rules": "holdfast.cli.rules:rules",

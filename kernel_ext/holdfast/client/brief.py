@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -17,6 +18,8 @@ from holdfast.model.entry import Pending
 from holdfast.model.execution import Execution, Mode, Status
 from holdfast.model.handover import Handover, HandoverState
 from holdfast.model.prompt import Prompt, PromptState
+
+_SHOWN = 120  # characters of how a target looked
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,10 +252,24 @@ def deed_line(deed: Deed) -> str:
 def deeds_table(effects: list[Deed]) -> tuple[list[str], list[list[str]]]:
     """Head and rows."""
     rows = [
-        [d.step, d.request, f"{d.state} {d.word}".strip(), clock.iso(d.at) if d.at else "", length(d.took), str(d.attempts or ""), d.error]
+        [d.step, d.request, d.target if d.target not in d.request else "", f"{d.state} {d.word}".strip(), clock.iso(d.at) if d.at else "",
+         length(d.took), str(d.attempts or ""), d.who, _on_whose_word(d), _looked(d.before), _looked(d.after), d.error]
         for d in effects
-    ]
-    return ["step", "effect", "outcome", "begun", "took", "attempts", "error"], rows
+    ]  # fmt: skip
+    return ["step", "effect", "target", "outcome", "begun", "took", "attempts", "by", "why", "before", "after", "error"], rows
+
+
+def _on_whose_word(deed: Deed) -> str:
+    """Why it was made: the author's reason, whoever consented, what was set aside."""
+    consent = f"approved by {deed.approved_by}" if deed.approved_by else ""
+    glass = f"glass broken: {', '.join(deed.glass)}" if deed.glass else ""
+    return "; ".join(filter(None, [deed.why, consent, glass]))
+
+
+def _looked(value: Any) -> str:
+    """How a target looked, short enough for a table."""
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def handover_line(one: Handover) -> str:

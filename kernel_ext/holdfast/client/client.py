@@ -10,7 +10,7 @@ from holdfast.config import Config
 from holdfast.executions.family import children
 from holdfast.executions.find import find
 from holdfast.executions.fork import fork
-from holdfast.executions.history import CallHistory, History, fold_calls, history
+from holdfast.executions.history import CALL_KINDS, CallHistory, History, fold_calls, history
 from holdfast.executions.published import shown
 from holdfast.executions.signals import send
 from holdfast.executions.start import prepare, start
@@ -19,7 +19,7 @@ from holdfast.guardrails import locks
 from holdfast.guardrails.breaking import FOR, break_glass
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
-from holdfast.model.entry import Entry, Kind
+from holdfast.model.entry import Entry
 from holdfast.model.execution import Execution, Status
 from holdfast.model.guardrail import Glass
 from holdfast.model.prompt import Prompt, PromptState
@@ -142,8 +142,7 @@ class Client:
     def calls(self, id: str) -> Calls:
         """The calls, in the order in which they were begun."""
         header = self.get(id)
-        kinds = (Kind.CALL_INTENT, Kind.CALL_OUTCOME, Kind.CALL_VERDICT)
-        return fold_calls(self.store.read(header.id, kinds=kinds), alive=header.owner is not None)
+        return fold_calls(self.store.read(header.id, kinds=CALL_KINDS), alive=header.owner is not None)
 
     def prompts(self, *, state: PromptState | str | None = PromptState.OPEN, execution: str | None = None) -> Prompts:
         """Questions, the oldest first."""

@@ -10,6 +10,7 @@ import msgspec
 from holdfast.executions.history import CallHistory, History, StepHistory
 from holdfast.foundation import clock
 from holdfast.model.call import CallState, Effect, request_line
+from holdfast.model.entry import Kind
 from holdfast.model.prompt import Prompt, PromptState, Vote
 from holdfast.prompts import wording
 from holdfast.prompts.sealing import masked
@@ -27,6 +28,14 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 1
     error: str = ""
     word: str = ""  # whose word the state is, where it is a person's or a probe's
+    target: str = ""  # what it was made to
+    destructive: bool = False
+    before: Any = None  # how the target looked, where somebody looked
+    after: Any = None
+    who: str = ""  # under whose name the execution worked
+    why: str = ""
+    approved_by: str = ""  # who consented, and why
+    glass: tuple[str, ...] = ()  # guardrails that were set aside for it
     in_force: bool = False  # it was done, or may have been, and no step has undone it
     undo: tuple[str, ...] = ()  # teardown steps of the runbook that would
 
@@ -71,22 +80,24 @@ def deeds(history: History) -> list[Deed]:
         if step.teardown_of is not None:
             undo.setdefault(step.teardown_of, []).append(step)
     own = {s.id for s in history.steps if s.teardown_of is not None}
+    consents = {e.key: e.data for e in history.entries if e.kind == Kind.PROMPT_ANSWERED}
     found = []
     for call in history.calls:
         if call.effect not in (Effect.WRITE, Effect.IDEMPOTENT) or call.kind in ("clock", "random", "prompt", "timer", "signal"):
             continue
         teardowns = undo.get(call.step or "", [])
         undone = any(t.state == "succeeded" for t in teardowns)
-        found.append(_deed(call, tuple(t.id for t in teardowns), undone=undone or (call.step or "") in own))
+        consent = consents.get(call.approval, {}) if call.approval else {}
+        found.append(_deed(call, tuple(t.id for t in teardowns), consent, undone=undone or (call.step or "") in own))
     return found
 
 
-def _deed(call: CallHistory, undo: tuple[str, ...], *, undone: bool) -> Deed:
+def _deed(call: CallHistory, undo: tuple[str, ...], consent: dict[str, Any], *, undone: bool) -> Deed:
     verdict = call.verdict or {}
     said = str(verdict.get("verdict") or "") if call.state in (CallState.STARTED, CallState.UNKNOWN) or not call.state else ""
     word = " ".join(filter(None, [f"on the word of {verdict['who']}" if verdict.get("who") else "", _why(verdict)])) if verdict else ""
     error = call.error if isinstance(call.error, dict) else {}
-    state = said or str(call.state)
+    state = f"refused by the {call.refused}" if call.refused is not None else said or str(call.state)
     return Deed(
         step=call.step or "",
         request=request_line({"kind": call.kind, "operation": call.operation, "arguments": call.arguments}),
@@ -95,7 +106,15 @@ def _deed(call: CallHistory, undo: tuple[str, ...], *, undone: bool) -> Deed:
         at=call.started_at,
         took=call.ended_at - call.started_at if call.ended_at and call.started_at else None,
         attempts=call.attempts,
-        error=str(error.get("what") or error.get("type") or "") if state == CallState.FAILED else "",
+        error=str(error.get("what") or error.get("type") or "") if state == CallState.FAILED or call.refused is not None else "",
+        target=call.target,
+        destructive=call.destructive,
+        before=call.before,
+        after=call.after,
+        who=call.who,
+        why=call.why,
+        approved_by=" ".join(filter(None, [str(consent.get("who") or ""), _why(consent)])),
+        glass=tuple(call.glass),
         word=word,
         in_force=not undone and state in (CallState.SUCCEEDED, CallState.UNKNOWN, CallState.STARTED, "happened"),
         undo=() if undone else undo,

@@ -10,6 +10,7 @@ from holdfast.engine.plan import Plan, StepState
 from holdfast.engine.record import Record
 from holdfast.engine.steps import StepEnd
 from holdfast.engine.watcher import Failure, Result
+from holdfast.executions.history import history, to_undo
 from holdfast.executions.requests import Asked
 from holdfast.foundation import clock
 from holdfast.journal.store import Store
@@ -118,6 +119,11 @@ def write(writer: Writer, result: Result) -> Result:
     body: dict[str, Any] = {"reason": result.reason, "output": result.output}
     if result.failure is not None:
         failure = result.failure
+        if failure.teardown:
+            header = writer.store.header(writer.execution)
+            assert header is not None
+            failure = msgspec.structs.replace(failure, undoes=to_undo(history(writer.store, header), failure.teardown))
+            result = msgspec.structs.replace(result, failure=failure)
         body["failure"] = {name: getattr(failure, name) for name in failure.__struct_fields__}
     if result.status == Status.SUSPENDED:
         dues = [p.due_at for p in writer.store.pending(execution=writer.execution) if p.due_at is not None]

@@ -19,6 +19,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None  # HFnnn, where it has one
     terminal: bool = False  # no retry
     teardown: tuple[str, ...] = ()  # steps that undo it, offered to people
+    undoes: dict[str, tuple[str, ...]] = {}  # each of them: the changes on record that it is there to undo
 
     @property
     def headline(self) -> str:

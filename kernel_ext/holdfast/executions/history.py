@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from holdfast.errors import HoldfastError
 from holdfast.executions.injection import with_parameters
 from holdfast.executions.start import pinned_notebook
 from holdfast.journal.store import Store
-from holdfast.model.call import CallState
+from holdfast.model.call import CallState, Effect, request_line
 from holdfast.model.entry import Entry, Kind
 from holdfast.model.execution import Execution, Status
 from holdfast.model.manifest import Manifest
@@ -51,6 +51,15 @@ class CallHistory(msgspec.Struct, kw_only=True):
     ended_at: float | None = None
     error: Any = None
     verdict: dict[str, Any] | None = None  # a person's or a probe's word on it
+    who: str = ""  # under whose name the execution worked then
+    target: str = ""  # what it changes
+    destructive: bool = False
+    why: str = ""
+    before: Any = None  # how the target looked, where somebody looked
+    after: Any = None
+    approval: str | None = None  # the prompt whose answer approved it
+    glass: list[str] = []  # guardrails that were set aside for it
+    refused: str | None = None  # the guardrail that refused it: it was not made
 
 
 class History(msgspec.Struct, kw_only=True):
@@ -82,6 +91,20 @@ def history(store: Store, execution: Execution) -> History:
     return History(execution=execution, steps=steps, calls=calls, entries=entries, manifest=manifest)
 
 
+def to_undo(found: History, teardowns: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """What each of the teardown steps is there to undo: the changes on record of the step it belongs to, done or perhaps done."""
+    undone_by = {s.id: s.teardown_of for s in found.steps if s.id in teardowns}
+    made = [c for c in found.calls if c.effect in (Effect.WRITE, Effect.IDEMPOTENT) and c.state != CallState.FAILED]
+    return {
+        name: tuple(
+            f"{request_line({'kind': c.kind, 'operation': c.operation, 'arguments': c.arguments})} ({c.state})"
+            for c in made
+            if c.step == step
+        )
+        for name, step in undone_by.items()
+    }
+
+
 def manifest_of(store: Store, execution: Execution) -> Manifest | None:
     """What the pinned notebook compiles to; None for a shell, or when the text is lost."""
     if execution.notebook is None:
@@ -92,6 +115,11 @@ def manifest_of(store: Store, execution: Execution) -> Manifest | None:
         return None
 
 
+#: The entries that calls are folded from.
+CALL_KINDS = (Kind.CALL_INTENT, Kind.CALL_OUTCOME, Kind.CALL_VERDICT, Kind.EFFECT_SEEN)
+_SAID = ("target", "destructive", "why", "before", "approval", "glass")
+
+
 def fold_calls(entries: Iterable[Entry], *, alive: bool) -> list[CallHistory]:
     """Calls in the order in which they were begun.
 
@@ -100,7 +128,12 @@ def fold_calls(entries: Iterable[Entry], *, alive: bool) -> list[CallHistory]:
     """
     calls: dict[tuple[str | None, str], CallHistory] = {}
     for entry in entries:
-        if entry.kind not in (Kind.CALL_INTENT, Kind.CALL_OUTCOME, Kind.CALL_VERDICT):
+        if entry.kind == Kind.EFFECT_SEEN:
+            for key in entry.data["calls"]:
+                if (changed := calls.get((entry.step, key))) is not None:
+                    changed.after = entry.data["after"]
+            continue
+        if entry.kind not in CALL_KINDS:
             continue
         place = (entry.step, entry.key or "")
         call = calls.get(place)
@@ -120,14 +153,18 @@ def _fold_call(call: CallHistory, entry: Entry, body: dict[str, Any]) -> None:
     if body.get("arguments"):
         call.arguments = body["arguments"]
     call.attempts = max(call.attempts, int(body.get("attempt") or 0))
+    for name in _SAID:
+        if body.get(name) is not None:
+            setattr(call, name, body[name])
     if entry.kind == Kind.CALL_INTENT:
+        call.who, call.refused, call.error = entry.actor, None, None
         call.state, call.ended_at = CallState.STARTED, None
         call.started_at = call.started_at or entry.at
     elif entry.kind == Kind.CALL_OUTCOME:
         call.state = CallState(body.get("state") or CallState.SUCCEEDED)
         call.started_at = call.started_at or body.get("started_at")
         call.ended_at = body.get("ended_at") or entry.at
-        call.error = body.get("error")
+        call.error, call.refused = body.get("error"), body.get("refused")
     else:
         call.verdict = {**body, "at": entry.at}
         call.verdict.pop("value", None)

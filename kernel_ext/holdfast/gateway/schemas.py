@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.access.audit import Act
+from holdfast.client.deeds import Deed
 from holdfast.executions.evidence import outputs_of
 from holdfast.executions.history import CallHistory, StepHistory
 from holdfast.executions.live import LiveOutputs
@@ -114,6 +115,36 @@ class CallShown(Shown):
             id=call.id, step=call.step, kind=call.kind, operation=call.operation, arguments=call.arguments, effect=call.effect,
             state=str(call.state), attempts=call.attempts, idempotency_key=call.idempotency_key, started_at=when(call.started_at),
             ended_at=when(call.ended_at), error=call.error, verdict=call.verdict,
+        )  # fmt: skip
+
+
+class EffectShown(Shown):
+    """A change that an execution made, or that a guardrail refused."""
+
+    step: str
+    request: str
+    target: str
+    effect: str
+    destructive: bool
+    state: str
+    at: datetime | None
+    who: str
+    why: str
+    approved_by: str
+    glass: list[str]
+    before: Any
+    after: Any
+    error: str
+    undo: list[str]
+
+    @classmethod
+    def of(cls, deed: Deed) -> EffectShown:
+        """From what the execution did."""
+        return cls(
+            step=deed.step, request=deed.request, target=deed.target, effect=deed.effect, destructive=deed.destructive,
+            state=" ".join(filter(None, [deed.state, deed.word])), at=when(deed.at), who=deed.who, why=deed.why,
+            approved_by=deed.approved_by, glass=list(deed.glass), before=deed.before, after=deed.after, error=deed.error,
+            undo=list(deed.undo),
         )  # fmt: skip
 
 

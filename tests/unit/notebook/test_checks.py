@@ -269,6 +269,8 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
             [SETUP, "v = 1\nconfirm('delete?')\nec2.delete_volume(VolumeId=v)"],
             [SETUP, ("step:a", "confirm('?')"), ("step:b", "!kubectl -n a delete pod x")],
             [SETUP, ("step:a", "ec2.delete_volume(VolumeId=1)", {"max_effects": 3})],
+            [SETUP, ("step:a", "ec2.delete_volume(VolumeId=1)", {"max_targets": 3})],
+            [SETUP, ("step:a", "ec2.delete_volume(VolumeId=1)", {"approval": True})],
             [SETUP, ("step:a", "1"), ("teardown:a", "ec2.delete_volume(VolumeId=1)")],
             [SETUP, "def gone(v):\n    ec2.delete_volume(VolumeId=v)"],
             [SETUP, "ec2.delete_volume(VolumeId=1, DryRun=True)"],
@@ -278,6 +280,26 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
             [("parameters", "dry_run: bool = True"), SETUP, "if not dry_run:\n    ec2.delete_volume(VolumeId=1)"],
             ["rows = {}\nrows.pop(1, None)\ndel rows"],
             ["!rm notes.txt"],
+        ],
+    ),
+    "NB508": (
+        [
+            [SETUP, ("step:a", "ec2.delete_volume(VolumeId=1)", {"effects": "read"})],
+            [("step:a", "!kubectl -n a delete pod x", {"effects": "read"})],
+        ],
+        [
+            [SETUP, ("step:a", "ec2.delete_volume(VolumeId=1)", {"effects": "destructive"})],
+            [SETUP, ("step:a", "ec2.describe_volumes()", {"effects": "read"})],
+        ],
+    ),
+    "NB509": (
+        [[SETUP, ("step:a", "for v in [1]:\n    ec2.delete_volume(VolumeId=v)", {"max_percent": 10})]],
+        [
+            [
+                SETUP,
+                "from holdfast import targets",
+                ("step:a", "for v in targets(lambda: [1]):\n    ec2.delete_volume(VolumeId=v)", {"max_percent": 10}),
+            ]
         ],
     ),
     "NB601": (
@@ -371,8 +393,24 @@ def test_what_is_well_written_is_left_alone(notebook: Any, code: str, cells: lis
 
 def test_every_code_has_cases_or_is_proven_by_the_compiler() -> None:
     compiled = {"NB101", "NB102", "NB103", "NB105", "NB106", "NB107", "NB108", "NB109", "NB110", "NB111"}
-    here = {"NB002", "NB003", "NB004", "NB702"}
+    here = {"NB002", "NB003", "NB004", "NB507", "NB702"}
     assert set(all_codes()) == set(CASES) | compiled | here
+
+
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["!kubectl -n a delete pod x"], ["NB507"]),
+        ([("step:a", "!kubectl -n a delete pod x", {"max_effects": 1})], ["NB507"]),  # a cap is no consent
+        ([SETUP, "ask('which?', options=['a', 'b'])", "!kubectl -n a delete pod x"], ["NB507"]),
+        ([SETUP, ("step:a", "confirm('delete x?')"), ("step:b", "!kubectl -n a delete pod x")], []),
+        ([SETUP, "1", ("step:a", "1"), ("teardown:a", "!kubectl -n a delete pod x")], []),
+        (["!kubectl -n a get pods"], []),
+    ],
+)
+def test_what_a_schedule_starts_asks_before_it_destroys(notebook: Any, cells: list[Any], found: list[str]) -> None:
+    assert [f.code for f in check(notebook(*cells, metadata={"holdfast": {"schedule": {"cron": "@daily"}}})) if f.code == "NB507"] == found
+    assert [f.code for f in check(notebook(*cells)) if f.code == "NB507"] == []
 
 
 def test_every_code_has_its_page_and_every_page_its_code() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from holdfast.client.deeds import deeds
 from holdfast.errors import OperatorError
 from holdfast.executions.timeline import timeline
 from holdfast.gateway.asker import Asker, Asking
@@ -16,6 +17,7 @@ from holdfast.gateway.schemas import (
     BreakGlass,
     CallShown,
     Cancel,
+    EffectShown,
     Executions,
     ExecutionShown,
     GlassShown,
@@ -111,6 +113,14 @@ def calls(asker: Asking, id: ExecutionId, step: Annotated[Text | None, Query(max
     veil = asker.veil(header)
     found = [c for c in asker.client.calls(header.id) if c.kind not in ("clock", "random") and step in (None, c.step)]
     return [CallShown(**veil(CallShown.of(c).model_dump())) for c in found]
+
+
+@router.get("/executions/{id}/effects", responses=responses(404))
+def effects(asker: Asking, id: ExecutionId) -> list[EffectShown]:
+    """What it changed: the target of each change, how it looked before and after, on whose word; and what guardrails refused."""
+    header = asker.execution(id)
+    veil = asker.veil(header)
+    return [EffectShown(**veil(EffectShown.of(d).model_dump())) for d in deeds(asker.client.history(header.id))]
 
 
 @router.get("/executions/{id}/timeline", responses=responses(404))

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
+from holdfast.client.deeds import deeds
 from holdfast.errors import HoldfastError, OperatorError
 from holdfast.executions.family import children
 from holdfast.executions.handover import handovers, in_charge
@@ -68,6 +69,7 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
     history = asker.client.history(header.id)
     veil = asker.veil(header)
     steps = [(s, veil(s.error), veil(s.reason or "")) for s in history.steps if s.teardown_of is None or s.state != "pending"]
+    changes = [(d, veil({"request": d.request, "error": d.error, "before": d.before, "after": d.after})) for d in deeds(history)]
     moments = [(m, veil(m.text)) for m in timeline(history.entries, calls=True)]
     after = {s.name: s.after for s in history.manifest.steps} if history.manifest else {}
     order = [s.name for s in history.manifest.steps] if history.manifest else []
@@ -77,7 +79,7 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
     return page(
         request, "execution.html", asker, status=problems.status_of(problem) if problem else 200, header=header,
         title=history.manifest.title if history.manifest and history.manifest.title else header.runbook,
-        parameters=veil(header.parameters), reason=veil(header.reason), steps=steps, moments=moments, after=unusual,
+        parameters=veil(header.parameters), reason=veil(header.reason), steps=steps, changes=changes, moments=moments, after=unusual,
         prompts=asking.prompts_of(asker, header), last=history.entries[-1].seq if history.entries else 0,
         may=_may(asker, header, alone), live=not header.status.ended or header.owner is not None, problem=problem,
         shown=[(one.step, one.cell, veil(one.text), one.cut) for one in live(asker.hall.store, header.id)],

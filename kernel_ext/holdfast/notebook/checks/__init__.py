@@ -6,6 +6,7 @@ from holdfast.notebook.check import Check
 from holdfast.notebook.checks.effects import Effects
 from holdfast.notebook.checks.failures import Failures
 from holdfast.notebook.checks.gates import Gates
+from holdfast.notebook.checks.guardrails import GuardrailsCheck
 from holdfast.notebook.checks.hygiene import Hygiene
 from holdfast.notebook.checks.names import NamesCheck
 from holdfast.notebook.checks.questions import Questions
@@ -13,4 +14,14 @@ from holdfast.notebook.checks.shell import ShellCheck
 from holdfast.notebook.checks.structure import Structure
 
 #: In the order in which they run.
-BUILT_IN: tuple[Check, ...] = (Structure(), NamesCheck(), Failures(), Effects(), Gates(), Questions(), ShellCheck(), Hygiene())
+BUILT_IN: tuple[Check, ...] = (
+    Structure(),
+    NamesCheck(),
+    Failures(),
+    Effects(),
+    Gates(),
+    Questions(),
+    GuardrailsCheck(),
+    ShellCheck(),
+    Hygiene(),
+)

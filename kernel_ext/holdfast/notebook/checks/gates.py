@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from holdfast.model.guardrail import Limits
+from holdfast.model.policy import Policy
 from holdfast.notebook.book import Book, Page
 from holdfast.notebook.deeds import Deed, acts, called, deeds_of, destroys, is_gate, only_aborts
 from holdfast.notebook.finding import Finding
+from holdfast.notebook.metadata import runbook_metadata
 
 _REFUSALS = frozenset(
     "no n nope abort cancel cancelled stop decline declined reject rejected deny denied refuse refused skip leave false never".split()
 )
 _CONSENTS = frozenset("yes y ok okay approve approved go proceed continue accept accepted true sure confirm confirmed".split())
-_CAPS = frozenset({"caps", "cap", "guard", "require_approval"})
 
 
 class Gates:
@@ -82,6 +84,7 @@ class Gates:
                     yield page.finding("NB503", "warning", node, message, f"go over {kept!r}, or remove it")
 
     def _ungated(self, book: Book) -> Iterable[Finding]:
+        limits = runbook_metadata(book.notebook.metadata.get("holdfast"))[0].limits
         inside: dict[str, Deed] = {}
         for page in book.pages:
             inside |= {d.function: d for d in deeds_of(page) if d.function}
@@ -91,7 +94,7 @@ class Gates:
                     inside[name] = inside[event.name]
         for page in book.pages:
             step = book.step_of(page)
-            if step is None or step.teardown_of is not None or step.policy.max_effects is not None:
+            if step is None or step.teardown_of is not None or step.policy.approval or _capped(step.policy) or _capped(limits):
                 continue
             uses = [(d.text, d.line, d.column) for d in deeds_of(page) if d.function is None]
             uses += [
@@ -106,7 +109,7 @@ class Gates:
                 if text in told or _has_gate(page, line) or _under_dry_run(page, line):
                     continue
                 told.add(text)
-                cure = "ask before it with confirm(...), or cap it with max_effects in metadata.holdfast"
+                cure = "ask before it with confirm(...), or cap it with max_effects or max_percent in metadata.holdfast"
                 yield page.finding("NB504", "warning", line, f"'{text}' asks nobody first", cure, column=column)
 
 
@@ -238,10 +241,15 @@ def _iterated(book: Book) -> set[str]:
     return found
 
 
+def _capped(of: Policy | Limits) -> bool:
+    """Whether a number or a share of changes is all there can be."""
+    return (of.max_effects, of.max_targets, of.max_percent) != (None, None, None)
+
+
 def _has_gate(page: Page, until: int | None) -> bool:
-    """Whether the cell asks (at or above a line), or caps what it does."""
+    """Whether the cell asks (at or above a line)."""
     for node in page.walk():
-        if (is_gate(node) or called(node) in _CAPS) and (until is None or getattr(node, "lineno", 0) <= until):
+        if is_gate(node) and (until is None or getattr(node, "lineno", 0) <= until):
             return True
     return any(
         s.text.lstrip().startswith(("hf ask", "hf confirm", "slack ask")) and (until is None or s.line <= until) for s in page.shells

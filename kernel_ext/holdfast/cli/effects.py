@@ -1,0 +1,35 @@
+"""``effects``: what an execution changed: what, how it looked before and after, on whose word."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli.desk import Desk, command, escape
+
+
+@click.command()
+@click.argument("id")
+@command
+def effects(desk: Desk, id: str) -> None:
+    """List what the execution ID changed: the target of each change, how it looked before and after, who made it, who approved it, why; and
+    what guardrails refused."""
+    from holdfast.client.brief import deeds_table
+    from holdfast.client.deeds import deeds, document
+
+    found = deeds(desk.client().history(id))
+    if desk.as_json:
+        desk.document([document(d) for d in found])
+        return
+    if not found:
+        desk.say("it has changed nothing")
+        return
+    from rich.table import Table
+
+    head, rows = deeds_table(found)
+    used = [n for n, name in enumerate(head) if name in ("step", "effect", "outcome") or any(row[n] for row in rows)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for n in used:
+        table.add_column(head[n], overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[n]) for n in used))
+    desk.out.print(table)
