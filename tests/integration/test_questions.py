@@ -30,7 +30,8 @@ class Room:
         self.store: Store = open_store(self.url, key_file=self.key)
 
     def front(self, **more: str) -> Front:
-        settings = {"HOLDFAST_JOURNAL": self.url, "HOLDFAST_KEY_FILE": str(self.key), "HOLDFAST_GROUPS": '{"oncall": ["bob", "eve"]}'}
+        (self.folder / "policy.toml").write_text('[groups]\noncall = ["bob", "eve"]\n')
+        settings = {"HOLDFAST_JOURNAL": self.url, "HOLDFAST_KEY_FILE": str(self.key), "HOLDFAST_POLICY_FILE": "policy.toml"}
         return Front(self.folder, notebook=self.folder / "n.ipynb", environment={**settings, "HOLDFAST_USER": "ann", **more})
 
     def restart(self) -> None:

@@ -21,12 +21,12 @@
 from __future__ import annotations
 
 import threading
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 
+from holdfast.access.people import GROUP, People, names, read, table, unknown, wrong
 from holdfast.access.person import Person
 from holdfast.errors import OperatorError, RequestError
 
@@ -47,7 +47,6 @@ ACTIONS: Final[Mapping[str, str]] = {
     "audit": 'the audit log: "*"',
 }
 EVERYONE: Final = "everyone"
-_GROUP: Final = "group:"
 
 _MODEL: Final = """
 [request_definition]
@@ -61,7 +60,6 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 [matchers]
 m = r.act == p.act && holds(r.sub, p.sub) && covers(r.obj, p.obj)
 """
-_PERSON_KEYS: Final = frozenset({"name", "email", "slack", "groups"})
 _REMEMBERED: Final = 20_000
 
 
@@ -78,11 +76,9 @@ class Policy:
 
     def __init__(self, content: Mapping[str, Any], file: str = "") -> None:
         self._file = file
-        self._unknown(content, {"groups", "people", "roles", "grants"}, "the file")
-        self.people: dict[str, dict[str, Any]] = {}
-        self._groups: dict[str, set[str]] = {}  # person -> groups
-        self._read_people(content)
-        self._enforcer = self._read_rules(self._table(content, "roles"), self._table(content, "grants"))
+        unknown(content, ("groups", "people", "roles", "grants"), "the file", file)
+        self.people = People(content, file)
+        self._enforcer = self._read_rules(table(content, "roles", file), table(content, "grants", file))
         self._roles: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
         self._decided: dict[tuple[frozenset[str], str, str], bool] = {}
 
@@ -93,12 +89,7 @@ class Policy:
         Raises:
             OperatorError: HF265.
         """
-        try:
-            return cls(tomllib.loads(path.read_text("utf-8")), str(path))
-        except (OSError, ValueError) as error:
-            raise OperatorError(
-                "HF265", f"the policy file cannot be read: {error}", cure="Mend it; until then all is denied.", file=str(path)
-            ) from None
+        return cls(read(path), str(path))
 
     # ---- asking
 
@@ -118,7 +109,7 @@ class Policy:
 
     def groups_of(self, person: Person) -> tuple[str, ...]:
         """All groups of ``person``: those the sign-in vouches for and those of the file."""
-        return tuple(sorted({*person.groups, *self._groups.get(person.name, ())}))
+        return tuple(sorted({*person.groups, *self.people.groups_of(person.name)}))
 
     def roles_of(self, person: Person) -> frozenset[str]:
         """All roles of ``person``, included ones too."""
@@ -126,76 +117,33 @@ class Policy:
         if known not in self._roles:
             if len(self._roles) > _REMEMBERED:
                 self._roles.clear()
-            subjects = [EVERYONE, f"person:{person.name}", *(f"{_GROUP}{g}" for g in self.groups_of(person))]
+            subjects = [EVERYONE, f"person:{person.name}", *(f"{GROUP}{g}" for g in self.groups_of(person))]
             found = [r for s in subjects for r in self._enforcer.get_implicit_roles_for_user(f"who:{s}")]
             self._roles[known] = frozenset(found)
         return self._roles[known]
 
-    def person_by(self, key: str, value: str) -> str | None:
-        """The person whose ``key`` (``email``, ``slack``) is ``value``: how a message from outside becomes somebody of the policy."""
-        return next((name for name, about in self.people.items() if value and about.get(key) == value), None)
-
     # ---- reading
-
-    def _read_people(self, content: Mapping[str, Any]) -> None:
-        for group, members in self._table(content, "groups").items():
-            for name in self._names(members, f"groups.{group}"):
-                self._groups.setdefault(name, set()).add(group)
-        for name, about in self._table(content, "people").items():
-            if not isinstance(about, dict):
-                raise self._wrong(f"people.{name} is not a table")
-            self._unknown(about, _PERSON_KEYS, f"people.{name}")
-            self.people[name] = dict(about)
-            for group in self._names(about.get("groups", []), f"people.{name}.groups"):
-                self._groups.setdefault(name, set()).add(group)
-        for key in ("email", "slack"):
-            values = [about[key] for about in self.people.values() if key in about]
-            if doubled := {v for v in values if values.count(v) > 1}:
-                raise self._wrong(f"two people have the {key} {sorted(map(str, doubled))[0]}")
 
     def _read_rules(self, roles: Mapping[str, Any], grants: Mapping[str, Any]) -> Any:
         enforcer = _enforcer()
         for role, may in roles.items():
             if not isinstance(may, dict):
-                raise self._wrong(f"roles.{role} is not a table")
-            self._unknown(may, {*ACTIONS, "includes", "description"}, f"roles.{role}")
-            for other in self._names(may.get("includes", []), f"roles.{role}.includes"):
+                raise wrong(f"roles.{role} is not a table", self._file)
+            unknown(may, [*ACTIONS, "includes", "description"], f"roles.{role}", self._file)
+            for other in names(may.get("includes", []), f"roles.{role}.includes", self._file):
                 if other not in roles:
-                    raise self._wrong(f"roles.{role} includes {other!r}, which is no role")
+                    raise wrong(f"roles.{role} includes {other!r}, which is no role", self._file)
                 enforcer.add_role_for_user(f"role:{role}", f"role:{other}")
             for action in ACTIONS:
-                for pattern in self._names(may.get(action, []), f"roles.{role}.{action}"):
+                for pattern in names(may.get(action, []), f"roles.{role}.{action}", self._file):
                     enforcer.add_policy(f"role:{role}", pattern.removeprefix("!"), action, "deny" if pattern.startswith("!") else "allow")
         for role, holders in grants.items():
             if role not in roles:
-                raise self._wrong(f"grants.{role}: there is no such role")
-            for holder in self._names(holders, f"grants.{role}"):
-                known = holder == EVERYONE or holder.startswith(_GROUP)  # so that nobody is a group by the name they sign in with
+                raise wrong(f"grants.{role}: there is no such role", self._file)
+            for holder in names(holders, f"grants.{role}", self._file):
+                known = holder == EVERYONE or holder.startswith(GROUP)  # so that nobody is a group by the name they sign in with
                 enforcer.add_role_for_user(f"who:{holder if known else f'person:{holder}'}", f"role:{role}")
         return enforcer
-
-    def _table(self, content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        table = content.get(name, {})
-        if not isinstance(table, dict):
-            raise self._wrong(f"{name} is not a table")
-        return table
-
-    def _names(self, value: Any, where: str) -> list[str]:
-        if not isinstance(value, list) or not all(isinstance(v, str) and v.strip("!") for v in value):
-            raise self._wrong(f"{where} is not a list of names")
-        return value
-
-    def _unknown(self, given: Iterable[str], known: Iterable[str], where: str) -> None:
-        import difflib
-
-        known = list(known)
-        for name in given:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                raise self._wrong(f"{where} has an unknown entry {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-
-    def _wrong(self, what: str) -> OperatorError:
-        return OperatorError("HF265", f"the policy is not understood: {what}", cure="Mend it; until then all is denied.", file=self._file)
 
 
 class PolicyFile:

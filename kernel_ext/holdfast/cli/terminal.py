@@ -39,10 +39,11 @@ class TerminalQuestions:
 
     def open_ones(self) -> list[Prompt]:
         """The questions that this person may answer and was not asked yet."""
-        from holdfast.prompts.allowed import groups_of, may_answer
+        from holdfast.access.people import People
+        from holdfast.prompts.allowed import may_answer
 
         who = self._desk.config.user
-        groups = groups_of(who, self._desk.config.groups)
+        groups = People.load(self._desk.config.policy_file).groups_of(who)
         found = [p for p in self._desk.client().prompts(execution=self._execution) if p.question is not None and p.id not in self._seen]
         return [p for p in found if may_answer(p, who, groups)]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from holdfast.access.people import People
 from holdfast.config import Config
 from holdfast.executions.family import children
 from holdfast.executions.find import find
@@ -25,7 +26,6 @@ from holdfast.model.guardrail import Glass
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.notebook.reader import Notebook
 from holdfast.prompts import answering, listing
-from holdfast.prompts.allowed import groups_of
 
 # `list` is a verb below
 Entries = list[Entry]
@@ -171,10 +171,10 @@ class Client:
         """Answer a question as ``config.user``; the first answer stands. See :func:`answering.answer` for the arguments.
 
         Raises:
-            LookupFailedError: HF602. PromptError: HF401 to HF409. StoreError.
+            LookupFailedError: HF602. PromptError: HF401 to HF409. OperatorError: HF265. StoreError.
         """
         who = self.config.user
-        groups = groups_of(who, self.config.groups)
+        groups = People.load(self.config.policy_file).groups_of(who)
         return answering.answer(self.store, prompt, verdict, value=value, who=who, via=via, why=why, typed=typed, groups=groups)
 
     def pause(self, id: str, *, why: str = "") -> Execution:

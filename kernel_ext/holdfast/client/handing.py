@@ -15,7 +15,6 @@ from holdfast.executions import handover
 from holdfast.journal.store import Store
 from holdfast.model.execution import Execution
 from holdfast.model.handover import Handover
-from holdfast.prompts.allowed import groups_of
 
 
 def offer(store: Store, config: Config, header: Execution, to: Sequence[str], *, note: str = "", via: str) -> Handover:
@@ -41,7 +40,7 @@ def end(store: Store, config: Config, header: Execution, how: handover.How, *, w
 @contextmanager
 def _acting(store: Store, config: Config, header: Execution, via: str, detail: str) -> Iterator[tuple[str, ...]]:
     """Refuse what the policy does not grant; write the act down before it is done, and its failure after. Gives the person's groups."""
-    person = Person(name=config.user, groups=groups_of(config.user, config.groups), how="account", owner=config.policy_file is None)
+    person = Person(name=config.user, how="account", owner=config.policy_file is None)
     policy, audit = PolicyFile(config.policy_file).current(), AuditLog(store)
 
     def write(outcome: str, error: HoldfastError | None = None) -> None:

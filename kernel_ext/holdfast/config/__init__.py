@@ -18,7 +18,6 @@ from holdfast.config.gateway import GATEWAY, GatewaySettings
 from holdfast.config.guardrails import GUARDRAILS
 from holdfast.config.parsing import SQLITE as _SQLITE
 from holdfast.config.parsing import Setting
-from holdfast.config.parsing import groups as _groups
 from holdfast.config.parsing import journal as _journal
 from holdfast.config.parsing import key as _key
 from holdfast.config.parsing import names as _names
@@ -40,7 +39,6 @@ class Config(GatewaySettings, frozen=True, kw_only=True, repr_omit_defaults=True
     key_file: Path
     state_dir: Path
     user: str
-    groups: Mapping[str, tuple[str, ...]] = {}  # group -> its people
     key: bytes | None = None
     lease_ttl: float = 30.0
     hold_for: float = 60.0
@@ -171,12 +169,6 @@ SETTINGS: dict[str, Setting] = {
         "Where running shell commands keep their output and status, and executions their output notebooks.",
     ),
     "user": Setting(_words, "text", "the login name", "Who acts, for the record: on executions, answers, cancellations."),
-    "groups": Setting(
-        _groups,
-        "table: group → list of people",
-        "none",
-        "Who is in which group, for prompts that only some may answer: a table `[groups]` in the settings file, JSON in the environment.",
-    ),
     "lease_ttl": Setting(
         _number(0.2, "seconds"),
         "seconds, ≥ 0.2",

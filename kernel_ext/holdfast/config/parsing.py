@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +67,6 @@ def names(value: Any, base: Path) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or not all(isinstance(n, str) and n.strip().lstrip("-") for n in names):
         raise ValueError("must be a list of names")
     return tuple(n.strip() for n in names)
-
-
-def groups(value: Any, base: Path) -> dict[str, tuple[str, ...]]:
-    if isinstance(value, str):
-        try:
-            value = msgspec.json.decode(value)
-        except msgspec.DecodeError:
-            value = None
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) and name.strip() for name in value):
-        raise ValueError("must be a table of groups, each a list of people")
-    found = {name: names(people, base) if people else () for name, people in value.items()}
-    both = sorted(found.keys() & {person for people in found.values() for person in people})
-    if both:
-        raise ValueError(f"must not give a group and a person the same name ({both[0]})")
-    return found
 
 
 def path(value: Any, base: Path) -> Path:

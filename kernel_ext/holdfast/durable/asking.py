@@ -224,7 +224,7 @@ def _put(kind: PromptKind, text: str, given: dict[str, Any]) -> Any:
     store = recorder.writer.store
     header = store.header(recorder.execution)
     started_by = header.started_by if header is not None and given.get("not_self") else ""
-    asked = question(kind, text, groups=recorder.groups, started_by=started_by, **given)
+    asked = question(kind, text, groups=recorder.groups(), started_by=started_by, **given)
     if recorder.cell.context.dry_run:
         return _assumed(asked)
     request = Request(

@@ -64,7 +64,7 @@ class Journaling:
         self.while_waiting: Callable[[], AbstractContextManager[Pause]] = sleeping  # set by the kernel: serves its front-ends meanwhile
         self.sends_keys = True  # whether HTTP requests carry their idempotency key; set by the kernel
         self.present: Present = Unseen  # set by the kernel: how a question looks where its cell runs
-        self.groups: Mapping[str, Collection[str]] = {}  # set by the kernel: who is in which group
+        self.groups: Callable[[], Mapping[str, Collection[str]]] = dict  # set by the kernel: who is in which group
         self.guard: Guard | None = None  # set by the kernel: what every change passes
         self.find_tables: Callable[[], Sequence[Path]] = tuple  # set by the kernel: the runbook's own tables of commands
         self._tables: Sequence[Path] | None = None

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from holdfast.access.people import People
 from holdfast.durable.showing import Showing
 from holdfast.errors import HoldfastError
 from holdfast.kernel.cards import card
 from holdfast.model.prompt import Prompt
-from holdfast.prompts.allowed import groups_of
 from holdfast.prompts.answering import answer
 from holdfast.prompts.dialogue import Dialogue
 
@@ -55,7 +55,7 @@ class Questions:
             def give(verdict: str | None, value: Any = None, why: str | None = None, typed: str | None = None) -> Prompt:
                 session = self._desk.session
                 who = self._who()
-                groups = groups_of(who, session.config.groups)
+                groups = People.load(session.config.policy_file).groups_of(who)
                 return answer(session.store, id, verdict, value=value, who=who, via=via, why=why, typed=typed, groups=groups)
 
             return give

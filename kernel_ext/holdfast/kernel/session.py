@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from holdfast.access.people import People
 from holdfast.durable.recorder import Recorder
 from holdfast.errors import Fenced, HoldfastError, OperatorError
 from holdfast.guardrails.guard import guard_of
@@ -50,7 +51,7 @@ class Session:
         )
         self.recorder.attended = config.fence is None
         self.recorder.sends_keys = config.idempotency_header
-        self.recorder.groups = config.groups
+        self.recorder.groups = lambda: People.load(config.policy_file).groups
         self.recorder.config = config
         self._guardrails = GuardrailsFile(config.guardrails_file)
         self._store: Store | None = None

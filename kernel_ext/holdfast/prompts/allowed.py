@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 
 from holdfast.errors import PromptError
 from holdfast.foundation import clock
@@ -62,8 +62,3 @@ def check(prompt: Prompt, who: str, groups: Iterable[str]) -> None:
     allowed = who_may(prompt)
     cure = f"ask one of them: {', '.join(allowed)}" if allowed else "somebody else must answer"
     raise PromptError("HF406", why, cure=cure, prompt=prompt.id)
-
-
-def groups_of(who: str, groups: Mapping[str, Collection[str]]) -> tuple[str, ...]:
-    """The groups in which ``who`` is; ``groups`` is name -> members, as the setting ``groups`` has it."""
-    return tuple(sorted(name for name, members in groups.items() if who in members))

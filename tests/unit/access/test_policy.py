@@ -63,8 +63,8 @@ def test_an_empty_policy_denies_everything() -> None:
 
 def test_people_are_found_by_what_a_message_says_of_them() -> None:
     policy = Policy(CONTENT)
-    assert policy.person_by("slack", "U1") == policy.person_by("email", "bob@example.com") == "bob"
-    assert policy.person_by("slack", "") is None
+    assert policy.people.by("slack", "U1") == policy.people.by("email", "bob@example.com") == "bob"
+    assert policy.people.by("slack", "") is None
 
 
 @pytest.mark.parametrize(

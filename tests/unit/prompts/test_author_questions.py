@@ -18,7 +18,7 @@ from holdfast.journal.writer import Writer
 from holdfast.model.execution import Execution, Status
 from holdfast.model.lease import Owner
 from holdfast.model.prompt import Prompt, PromptKind, PromptState
-from holdfast.prompts.allowed import groups_of, may_answer, refusal, who_may
+from holdfast.prompts.allowed import may_answer, refusal, who_may
 from holdfast.prompts.answering import answer
 from holdfast.prompts.expiring import expire, expire_due
 from holdfast.prompts.listing import get, list_prompts
@@ -134,7 +134,6 @@ def test_who_may_answer(store: Store, still: StillClock) -> None:
     assert may_answer(prompt, "eve")
     assert who_may(prompt) == ("bob", "group:oncall", "eve")
     assert give(store, prompt, "yes", "carl", groups=["oncall"]).answered_by == "carl"
-    assert groups_of("carl", {"oncall": ["carl", "bob"], "others": []}) == ("oncall",)
 
 
 def test_whoever_started_it_may_not_approve_it(store: Store) -> None:
