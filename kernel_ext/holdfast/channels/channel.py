@@ -45,6 +45,36 @@ class Audience(msgspec.Struct, frozen=True, kw_only=True):
         """Whether nobody in particular is named."""
         return not self.groups and not self.people
 
+    def spread(self, key: str, *, own: str | None, groups: Mapping[str, str]) -> tuple[list[Address], list[str]]:
+        """Where to reach them, and a sentence for each who cannot be reached.
+
+        Args:
+            key: of the policy file's people, under which a person's place stands.
+            own: the place for a question to nobody in particular.
+            groups: groups that have a place of their own.
+        """
+        found: dict[str, Address] = {}
+        without = []
+        if self.anybody:
+            if own is None:
+                return [], ["nobody is named, and the channel has no place of its own"]
+            found[own] = Address(place=own)
+        named = list(self.people)
+        for group, members in self.groups.items():
+            if group in groups:
+                found[groups[group]] = Address(place=groups[group])
+            elif members:
+                named += members
+            else:
+                without.append(f"the policy file has nobody in the group {group}")
+        for person in dict.fromkeys(named):
+            place = (self.about.get(person) or {}).get(key)
+            if place:
+                found.setdefault(str(place), Address(place=str(place), person=person))
+            else:
+                without.append(f"the policy file does not say {key} of {person}")
+        return list(found.values()), without
+
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What the far side said of something that was sent: kept, and handed back for reminders and updates. JSON types."""
@@ -65,7 +95,8 @@ class Sending(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False  # it may have arrived before: a channel that can look there looks first
     page: str | None = None  # where the question can be answered after signing in
     link: str | None = None  # where that one person can answer it without; a secret of theirs
-    token: str | None = None  # what a program sends back with the answer
+    callback: str | None = None  # where a program sends the answer to
+    token: str = ""  # what it must bring along
 
 
 class TryLater(Exception):
@@ -109,6 +140,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     why: str | None = None
     typed: str | None = None
     context: Mapping[str, Any] = {}  # the channel's own, for its reply
+    beside: Callable[[Prompt], Heard] | None = None  # the same in full, where it is understood only beside the question
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +175,11 @@ class Channel(Protocol):
         answered. Raises as :meth:`deliver`."""
 
     def verify(self, callback: Callback, now: float) -> Heard:
-        """Who says what. Raises ``RequestError``: HF720 not proved, HF721 too old, HF722 not understood. ``now``: seconds since the epoch."""
+        """Who says what, at ``now`` (seconds since the epoch).
+
+        Raises:
+            RequestError: HF720 not proved, HF721 too old, HF722 not understood.
+        """
 
     def show(self, heard: Heard, prompt: Prompt) -> Reply:
         """For ``heard.wants``: the question in full, to somebody who may answer it."""

@@ -6,15 +6,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from holdfast.errors import RequestError
-from holdfast.events.signatures import refused, stale
+from holdfast.events.signatures import refused
+from holdfast.foundation import clock
 
 _KEEPS: Final = 7 * 86_400.0  # seconds, where a prompt has no time limit of its own
-_PERSON: Final = b"holdfast answer link"
+_PERSON: Final = b"holdfast answer"
 _SIZE: Final = 24
 
 
@@ -52,19 +53,10 @@ def read(key: bytes, text: str, channel: str, now: float) -> Ticket:
         raise refused("the link belongs to another channel")
     if now > ticket.until:
         cure = "Answer in the inbox, or with `holdfast answer`."
-        raise RequestError("HF721", f"the link was good until {_date(ticket.until)}", cure=cure, prompt=ticket.prompt)
+        raise RequestError("HF721", f"the link was good until {clock.iso(ticket.until)}", cure=cure, prompt=ticket.prompt)
     return ticket
 
 
-def _date(at: float) -> str:
-    from holdfast.foundation import clock
-
-    return clock.iso(at)
-
-
 def _mac(key: bytes, body: bytes) -> bytes:
-    derived = hashlib.blake2b(digest_size=32, key=key, person=_PERSON[:16]).digest()
+    derived = hashlib.blake2b(digest_size=32, key=key, person=_PERSON).digest()
     return hmac.new(derived, body, hashlib.sha256).digest()[:_SIZE]
-
-
-__all__: Any = ["Ticket", "make", "read", "stale"]

@@ -34,9 +34,9 @@ class Check:
 @click.command()
 @command
 def doctor(desk: Desk) -> None:
-    """Check the installation: settings, journal, kernel, papermill, clock, space. Ends with 1 when something is broken."""
+    """Check the installation: settings, journal, kernel, papermill, clock, space, channels. Ends with 1 when something is broken."""
     checks: list[Check] = []
-    for find in (_python, _settings, _journal, _kernelspec, _kernel, _papermill, _space, _clock, _orphans, _postgres, _dagster):
+    for find in (_python, _settings, _journal, _kernelspec, _kernel, _papermill, _space, _clock, _orphans, _postgres, _dagster, _channels):
         try:
             checks += find(desk)
         except Exception as error:
@@ -243,6 +243,31 @@ def _dagster(desk: Desk) -> Iterator[Check]:
         found = plugin.load().probe()
         waits = {"native": "waiting runs are suspended", "continuation": "waiting runs end, and another run continues them"}
         yield Check("dagster", found.mode == "native", f"{waits.get(found.mode, found.mode)}: {found.reason}", found.cure, warning=True)
+
+
+def _channels(desk: Desk) -> Iterator[Check]:
+    """Each channel's far side is asked."""
+    config = desk.config
+    if config.channels_file is None:
+        return
+    from holdfast.channels.channel import Refused, TryLater
+    from holdfast.cli.channels import load
+
+    found = load(desk)
+    if config.policy_file is None:
+        cure = "Set policy_file: its [people] say where somebody is reached, and who answers."
+        yield Check("channels", False, "no policy file: answers that come through channels are by nobody", cure, warning=True)
+    for name, channel in found.by_name.items():
+        try:
+            said, good = channel.probe(), True
+        except (Refused, TryLater) as error:
+            said, good = str(error), False
+        yield Check(
+            f"channel {name}", good, said, "" if good else "Look at its table in the channels file, and at the network.", warning=True
+        )
+        if channel.needs_url and config.public_url is None:
+            cure = "Set public_url: only the gateway itself knows its address, and only on this machine."
+            yield Check(f"channel {name} links", False, "workers cannot send it: it needs the gateway's address", cure, warning=True)
 
 
 def _postgres(desk: Desk) -> Iterator[Check]:

@@ -28,6 +28,7 @@ _COMMANDS = {
     "break-glass": "holdfast.cli.glass:break_glass",
     "events": "holdfast.cli.events:events",
     "rules": "holdfast.cli.rules:rules",
+    "channels": "holdfast.cli.channels:channels",
     "signal": "holdfast.cli.worker:signal",
     "worker": "holdfast.cli.worker:worker",
     "check": "holdfast.cli.notebooks:check",

@@ -27,11 +27,12 @@ _COURTESY = 30.0
 @command
 def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, attached: bool, beside_dagster: bool) -> None:
     """Continue executions whose answer, timer, signal or child is there, start queued ones and those that rules want for events, recover
-    those whose worker is gone, and tell sinks what happens.
+    those whose worker is gone, tell sinks what happens, and carry questions to people.
 
     Any number of workers may run. SIGTERM and Ctrl-C let go of what runs, for the next worker to take over. Executions that Dagster
     drives are left to it; it is told when it does not notice.
     """
+    from holdfast.channels.dispatcher import Dispatcher
     from holdfast.client.tending import Tender
     from holdfast.engine.service import Service
     from holdfast.errors import HoldfastError, StoreError
@@ -52,15 +53,17 @@ def worker(desk: Desk, once: bool, concurrency: int | None, idle: float | None, 
 
     store = desk.store(create=True)
     tender = Tender(desk.client())
+    dispatcher = Dispatcher(store, desk.config)
 
     def beside(patience: float = 0.05) -> None:
         try:
+            dispatcher.look(patience=patience)
             tender.look(patience=patience)
         except StoreError:
             raise
         except HoldfastError as error:
             with lock:
-                desk.note(f"events: {error}")
+                desk.note(f"events and channels: {error}")
 
     concurrency = concurrency or desk.config.worker_concurrency
     courtesy = _COURTESY if beside_dagster else 0.0

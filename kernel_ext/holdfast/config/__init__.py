@@ -258,10 +258,9 @@ def _with_defaults(values: dict[str, Any], base: Path) -> dict[str, Any]:
         values.setdefault("state_dir", base / ".holdfast")
     values.setdefault("tokens_file", values["state_dir"] / "tokens.json")
     values.setdefault("runbooks", (base / "runbooks" if (base / "runbooks").is_dir() else base,))
-    if (base / "events.toml").is_file():
-        values.setdefault("events_file", base / "events.toml")
-    if (base / "guardrails.toml").is_file():
-        values.setdefault("guardrails_file", base / "guardrails.toml")
+    for name in ("events", "guardrails", "channels"):
+        if (base / f"{name}.toml").is_file():
+            values.setdefault(f"{name}_file", base / f"{name}.toml")
     if "user" not in values:
         values["user"] = _login()
     return values

@@ -1,4 +1,4 @@
-"""The settings of events in and out."""
+"""The settings of what comes in and goes out: events, and messages to people."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from holdfast.config.parsing import Setting, path
 
 
 class EventsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where sources and sinks are described."""
+    """Where sources, sinks and channels are described."""
 
     events_file: Path | None = None
+    channels_file: Path | None = None
 
 
 #: In the order of the reference page.
@@ -22,5 +23,11 @@ EVENTS: dict[str, Setting] = {
         "path",
         "`events.toml` in the working directory when it is there",
         "Which sources events come from and which sinks they go to (TOML; see the page on events).",
+    ),
+    "channels_file": Setting(
+        path,
+        "path",
+        "`channels.toml` in the working directory when it is there",
+        "How questions reach people: Slack, e-mail, webhooks (TOML; see the page on channels).",
     ),
 }

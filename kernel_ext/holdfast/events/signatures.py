@@ -1,4 +1,4 @@
-"""Whether a webhook comes from who it says: HMAC signatures and shared tokens, compared in constant time."""
+"""Whether a request comes from who it says: HMAC signatures and shared tokens, compared in constant time."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def fresh(timestamp: str, now: float, window: float) -> None:
         raise refused("the time of the signature is not a number") from None
     if not abs(now - at) <= window:
         raise stale(now - at, window)
+
+
+def versioned(secret: bytes, timestamp: str, body: bytes) -> str:
+    """The signature of a body and its time as Slack signs, and as our own webhooks do: ``v0=`` and the HMAC of ``v0:TIME:BODY``."""
+    return f"v0={hmac_hex(secret, b'v0:' + timestamp.encode('utf-8', 'replace') + b':' + body)}"
+
+
+def check_versioned(secret: bytes, timestamp: str, signature: str, body: bytes, now: float, window: float) -> None:
+    """Raise ``RequestError`` HF720, or HF721 for one that is too old, unless ``signature`` is that of :func:`versioned`."""
+    if not timestamp or not signature:
+        raise refused("the request is not signed")
+    if not same(signature, versioned(secret, timestamp, body)):
+        raise refused("the signature is not that of this request")
+    fresh(timestamp, now, window)
 
 
 def token_given(headers: Mapping[str, str], tokens: Iterable[bytes], header: str | None = None) -> bool:

@@ -7,10 +7,8 @@ import json
 import logging
 import os
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -20,6 +18,7 @@ from holdfast.events.outgoing import event_of
 from holdfast.events.settings import SinkSettings
 from holdfast.events.signatures import hmac_hex
 from holdfast.foundation import clock, faults
+from holdfast.foundation.posting import NotTaken, post
 from holdfast.journal.ownership import gone, this_process
 from holdfast.journal.store import Store
 from holdfast.model.cursor import Cursor
@@ -35,8 +34,6 @@ _PAGE: Final = 200
 _COMMIT_EVERY: Final = 10
 _LEASE: Final = 60.0  # seconds; beyond a sink's time-out
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
-#: Statuses that say "not this event", whoever is asked and however often.
-_REFUSED: Final = frozenset({400, 405, 406, 409, 410, 411, 413, 414, 415, 422, 431})
 
 
 class SinkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,28 +197,11 @@ def _write(sink: SinkSettings, event: Event) -> None:
         raise SinkFailed(f"{sink.file}: {error.strerror}") from None
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *arguments: Any) -> None:
-        """A redirected POST would arrive as a GET; so it is none at all."""
-
-
-_opener = urllib.request.build_opener(_NoRedirect)
-
-
 def _post(sink: SinkSettings, event: Event) -> None:
     assert sink.url is not None
     headers, body = to_structured(event)
     signed: Mapping[str, str] = {} if sink.secret is None else {"X-Holdfast-Signature": f"sha256={hmac_hex(sink.secret, body)}"}
-    request = urllib.request.Request(sink.url, body, {**headers, **sink.headers, **signed}, method="POST")
     try:
-        with _opener.open(request, timeout=sink.timeout) as answer:
-            answer.read(4096)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code in _REFUSED:
-            raise SinkRefused(f"HTTP {error.code}") from None
-        raise SinkFailed(f"HTTP {error.code}") from None
-    except (OSError, ValueError) as error:
-        raise SinkFailed(f"{type(error).__name__}: {error}") from None
-    except Exception as error:  # http.client's own: a server that answers nonsense
-        raise SinkFailed(f"{type(error).__name__}: {error}") from None
+        post(sink.url, body, {**headers, **sink.headers, **signed}, timeout=sink.timeout)
+    except NotTaken as error:
+        raise (SinkRefused if error.refused else SinkFailed)(error.why) from None

@@ -20,7 +20,15 @@ from holdfast.errors import OperatorError
 
 #: Every group that exists.
 GROUPS: Final[frozenset[str]] = frozenset(
-    {"holdfast.interceptors", "holdfast.checks", "holdfast.reducers", "holdfast.launchers", "holdfast.services", "holdfast.secrets"}
+    {
+        "holdfast.interceptors",
+        "holdfast.checks",
+        "holdfast.reducers",
+        "holdfast.channels",
+        "holdfast.launchers",
+        "holdfast.services",
+        "holdfast.secrets",
+    }
 )
 
 

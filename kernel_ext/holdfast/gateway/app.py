@@ -13,19 +13,21 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.utils import get_openapi
 
-from holdfast.gateway.api import events, executions, handovers, health, live, people, prompts, runbooks, signals
+from holdfast.errors import StoreError
+from holdfast.gateway.api import channels, events, executions, handovers, health, live, people, prompts, runbooks, signals
 from holdfast.gateway.guard import App, Guard
 from holdfast.gateway.hall import Hall
 from holdfast.gateway.live import Live
 from holdfast.gateway.metrics import Metrics
 from holdfast.gateway.pages import routes
+from holdfast.prompts.expiring import expire_due
 
 API: Final = "/api/v1"
 _LOOK: Final = 1.0  # seconds between two looks for something to do
 #: Where each part of the API is.
 ROUTERS: Final = (
     (API, executions.router), (API, prompts.router), (API, runbooks.router), (API, signals.router), (API, handovers.router),
-    (API, events.router), (API, live.router), (API, people.router),
+    (API, events.router), (API, channels.router), (API, live.router), (API, people.router),
     ("", health.router),
 )  # fmt: skip
 _log = logging.getLogger("holdfast.gateway")
@@ -96,10 +98,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def watch(hall: Hall) -> None:
-    """See to it that somebody works on what there is to do."""
+    """See to it that time runs out, that questions reach people, and that somebody works on what there is to do."""
     while True:
         await asyncio.sleep(_LOOK)
-        try:
-            await run_in_threadpool(hall.workers.look)
-        except Exception:
-            _log.exception("it could not be seen whether there is something for a worker to do")
+        for look in (lambda: _expire(hall), hall.dispatcher.look, hall.workers.look):
+            try:
+                await run_in_threadpool(look)
+            except StoreError as error:
+                _log.warning("the journal cannot be reached: %s", error)
+            except Exception:
+                _log.exception("it could not be seen whether there is something to do")
+
+
+def _expire(hall: Hall) -> None:
+    for prompt in expire_due(hall.store, noticed_by="gateway"):
+        header = hall.store.header(prompt.execution)
+        if header is not None:
+            hall.workers.expect(header)

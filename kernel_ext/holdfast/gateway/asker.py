@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
@@ -14,7 +14,7 @@ from holdfast.access.person import Person
 from holdfast.access.policy import Policy, require
 from holdfast.client import Client
 from holdfast.errors import HoldfastError, LookupFailedError, RequestError
-from holdfast.foundation.secrets import MASK, Redactor
+from holdfast.executions.veil import Veil
 from holdfast.gateway.hall import Hall
 from holdfast.gateway.signin.identity import Visit
 from holdfast.model.execution import Execution
@@ -124,44 +124,6 @@ class Asker:
             outcome, self.person, action, about, runbook=runbook, via=self.via, address=self.address,
             code=error.code if error else None, detail=error.what if error else detail,
         )  # fmt: skip
-
-
-class Veil:
-    """Masks secret parameters: under their names, and their values wherever they turn up.
-
-    Args:
-        hidden: name -> value.
-    """
-
-    def __init__(self, hidden: Mapping[str, Any]) -> None:
-        self._names = frozenset(hidden)
-        self._redactor = Redactor()
-        for value in hidden.values():
-            for text in _texts(value):
-                self._redactor.mask(text)
-
-    def __call__(self, value: Any) -> Any:
-        """A copy of ``value`` (JSON types) without them."""
-        if not self._names:
-            return value
-        if isinstance(value, str):
-            return self._redactor.text(value)
-        if isinstance(value, Mapping):
-            return {k: MASK if k in self._names and v is not None else self(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [self(item) for item in value]
-        return value
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
 
 
 # ---- from a request

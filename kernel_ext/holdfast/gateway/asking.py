@@ -12,7 +12,7 @@ from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt, PromptState
 from holdfast.prompts import allowed, answering, listing
 from holdfast.prompts.expiring import expire
-from holdfast.prompts.sealing import masked
+from holdfast.prompts.wording import veiled
 
 _FEW: Final = 20
 _ASKING: Final = (Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.PAUSED, Status.FAILED)
@@ -144,12 +144,7 @@ def _refusal(asker: Asker, prompt: Prompt, header: Execution) -> str | None:
 
 
 def _shown(asker: Asker, prompt: Prompt, header: Execution) -> Shown:
-    veil = asker.veil(header)
-    prompt = msgspec.structs.replace(prompt, text=veil(prompt.text), request=veil(prompt.request), value=veil(masked(prompt.value)))
-    if prompt.question is not None:
-        told = {n: veil(getattr(prompt.question, n)) for n in ("target", "command")}
-        prompt = msgspec.structs.replace(prompt, question=msgspec.structs.replace(prompt.question, **told))
-    return Shown(prompt=prompt, execution=header, refusal=_refusal(asker, prompt, header))
+    return Shown(prompt=veiled(prompt, asker.veil(header)), execution=header, refusal=_refusal(asker, prompt, header))
 
 
 def who_was_first(error: PromptError, asker: Asker, id: str) -> Prompt | None:

@@ -10,6 +10,8 @@ from holdfast.access.audit import AuditLog
 from holdfast.access.person import Person
 from holdfast.access.policy import Policy, PolicyFile
 from holdfast.access.tokens import Tokens
+from holdfast.channels.dispatcher import Dispatcher
+from holdfast.channels.settings import Channels
 from holdfast.client import Client
 from holdfast.config import Config
 from holdfast.errors import HoldfastError
@@ -34,12 +36,15 @@ class Hall:
         config: the settings.
         owner: ``(name, token)`` where there is no policy file.
         via: what the audit log and answers say of the way: ``inbox`` here, ``jupyter`` there.
+        url: where people reach it; the setting ``public_url`` wins.
 
     Raises:
         OperatorError: HF202, HF265, HF268.
     """
 
-    def __init__(self, store: Store, config: Config, *, owner: tuple[str, str] | None = None, via: str = "gateway") -> None:
+    def __init__(
+        self, store: Store, config: Config, *, owner: tuple[str, str] | None = None, via: str = "gateway", url: str | None = None
+    ) -> None:
         self.store, self.config, self.via = store, config, via
         self.policy_file = PolicyFile(config.policy_file)
         tokens = Tokens(config.tokens_file or config.state_dir / "tokens.json")
@@ -47,6 +52,7 @@ class Hall:
         self.audit = AuditLog(store)
         self.shelf = Shelf(config.runbooks)
         self.workers = Workers(store, config)
+        self.dispatcher = Dispatcher(store, config, url=url)
         self._lock = threading.Lock()
         self._manifests: dict[bytes, Manifest | None] = {}
 
@@ -54,6 +60,11 @@ class Hall:
     def policy(self) -> Policy:
         """As the file has it now. Raises ``OperatorError`` HF265."""
         return self.policy_file.current()
+
+    @property
+    def channels(self) -> Channels:
+        """As the file has them now."""
+        return self.dispatcher.file.current()
 
     def client(self, person: Person) -> Client:
         """The verbs, in that person's name."""

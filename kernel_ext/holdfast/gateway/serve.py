@@ -40,9 +40,9 @@ def serve(store: Store, config: Config, *, host: str = "127.0.0.1", port: int = 
             cure="Write a policy (setting policy_file), or leave --host out.",
         )  # fmt: skip
     token = owner_token(config.state_dir / "gateway-token") if config.policy_file is None else None
-    hall = Hall(store, config, owner=(config.user, token) if token is not None else None)
     listening = _listen(host, port)
     address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+    hall = Hall(store, config, owner=(config.user, token) if token is not None else None, url=address)
     app = create(hall, hosts=_hosts(host, config) if local else ())
     settings = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE, lifespan="on",

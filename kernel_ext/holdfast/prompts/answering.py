@@ -67,12 +67,12 @@ def answer(
         except OnceTaken as taken:
             if taken.entry.kind == Kind.PROMPT_VOTED:
                 continue  # somebody voted meanwhile: count again
-            raise _late(ended(prompt, taken.entry)) from None
+            raise late(ended(prompt, taken.entry)) from None
         point("prompt.after_answer")
         after = get(store, prompt.id)
         if after.state == PromptState.OPEN or _settled(prompt, body):
             return after
-        raise _late(after)  # it ended between the look and the vote, which therefore counts for nothing
+        raise late(after)  # it ended between the look and the vote, which therefore counts for nothing
 
 
 def _drafts(prompt: Prompt, body: dict[str, Any]) -> tuple[tuple[Draft, ...]]:
@@ -144,7 +144,7 @@ def end_with(store: Store, execution: str, append: Callable[[tuple[Draft, ...], 
 
 def _must_be_open(store: Store, prompt: Prompt) -> None:
     if prompt.state != PromptState.OPEN:
-        raise _late(prompt)
+        raise late(prompt)
     header = store.header(prompt.execution)
     if header is None:
         raise LookupFailedError("HF601", f"there is no execution {prompt.execution}", cure="`holdfast list` shows them")
@@ -152,7 +152,8 @@ def _must_be_open(store: Store, prompt: Prompt) -> None:
         raise PromptError("HF403", f"the execution is {header.status} meanwhile", cure="nothing is left to answer", execution=header.id)
 
 
-def _late(prompt: Prompt) -> PromptError:
+def late(prompt: Prompt) -> PromptError:
+    """HF401, for whoever answers a prompt that has ended: how, when and by whom."""
     at = f" at {clock.iso(prompt.answered_at)}" if prompt.answered_at is not None else ""
     if prompt.state == PromptState.EXPIRED:
         what = f"the prompt has expired{at}: nobody had answered it in time"

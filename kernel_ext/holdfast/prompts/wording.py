@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from holdfast.foundation import clock, durations
 from holdfast.model.prompt import Prompt, PromptKind, PromptState
@@ -94,6 +97,15 @@ def value_rows(prompt: Prompt) -> list[tuple[str, str]]:
         titles = ((prompt.question.schema or {}).get("properties") or {}) if prompt.question else {}
         return [(str((titles.get(name) or {}).get("title") or name), _shown(item)) for name, item in value.items()]
     return [("", _shown(value))]
+
+
+def veiled(prompt: Prompt, veil: Callable[[Any], Any]) -> Prompt:
+    """A copy without what ``veil`` masks, and without sealed secrets."""
+    prompt = msgspec.structs.replace(prompt, text=veil(prompt.text), request=veil(prompt.request), value=veil(masked(prompt.value)))
+    if prompt.question is not None:
+        told = {name: veil(getattr(prompt.question, name)) for name in ("target", "command")}
+        prompt = msgspec.structs.replace(prompt, question=msgspec.structs.replace(prompt.question, **told))
+    return prompt
 
 
 def _shown(value: Any) -> str:

@@ -37,7 +37,7 @@ def page(request: Request, template: str, asker: Asker | None, *, status: int = 
     text = _environment.get_template(template).render(
         root=root, asker=asker, person=asker.person if asker else None, form_token=asker.form_token if asker else "",
         navigation=NAVIGATION, here=request.url.path.removeprefix(root).strip("/").partition("/")[0],
-        alone=asker is None or asker.via != "jupyter", **content,
+        alone=asker is None or asker.via != "jupyter", **{"guest": False, **content},
     )  # fmt: skip
     return HTMLResponse(text, status_code=status)
 

@@ -69,31 +69,37 @@ def inbox(
 @router.get("/prompts/{id}")
 def look(request: Request, asker: Asking, id: PromptId) -> Response:
     """One question with its evidence."""
-    return _show(request, asker, asking.prompt(asker, id), {}, {})
+    return show(request, asker, id)
 
 
 @router.post("/prompts/{id}")
 async def answer(request: Request, asker: Asking, id: PromptId, filled: Filled) -> Response:
     """Answer it."""
-    return await run_in_threadpool(_answer, request, asker, id, filled)
+    return await run_in_threadpool(take, request, asker, id, filled)
 
 
-def _answer(request: Request, asker: Asker, id: str, filled: Sent) -> Response:
+def show(request: Request, asker: Asker, id: str, *, guest: bool = False) -> Response:
+    """The page of a question. ``guest``: for somebody who came by a link and sees nothing else."""
+    return _show(request, asker, asking.prompt(asker, id), {}, {}, guest=guest)
+
+
+def take(request: Request, asker: Asker, id: str, filled: Sent, *, guest: bool = False) -> Response:
+    """Answer a question with what its form held."""
     found = asking.prompt(asker, id)
     verdict, why, typed = (first(filled, name) for name in ("verdict", "why", "typed"))
     value, errors = _value(found.prompt, verdict, filled)
     if len(why) > _LONGEST_WHY:
         errors["why"] = f"has more than {_LONGEST_WHY} characters"
     if errors:
-        return _show(request, asker, found, filled, errors, status=422)
+        return _show(request, asker, found, filled, errors, status=422, guest=guest)
     try:
         done = asking.answer(asker, id, verdict or None, value=value, why=why, typed=typed or None)
     except PromptError as error:
         if error.code == "HF401":  # somebody else was faster: say who
-            return _show(request, asker, asking.prompt(asker, id), filled, {}, status=409, late=True)
+            return _show(request, asker, asking.prompt(asker, id), filled, {}, status=409, late=True, guest=guest)
         place = {"HF408": "why", "HF409": "typed", "HF402": "verdict"}.get(error.code, "")
-        return _show(request, asker, asking.prompt(asker, id), filled, {place: error.what}, status=problems.status_of(error))
-    return _show(request, asker, done, {}, {}, done=True)
+        return _show(request, asker, asking.prompt(asker, id), filled, {place: error.what}, status=problems.status_of(error), guest=guest)
+    return _show(request, asker, done, {}, {}, done=True, guest=guest)
 
 
 def _value(prompt: Prompt, verdict: str, filled: Sent) -> tuple[Any, dict[str, str]]:
@@ -125,6 +131,7 @@ def _show(
     status: int = 200,
     late: bool = False,
     done: bool = False,
+    guest: bool = False,
 ) -> Response:
     prompt, question = found.prompt, found.prompt.question or Question()
     schema = _schema(prompt)
@@ -138,7 +145,7 @@ def _show(
         filled={name: first(filled, name) for name in ("why", "typed", "result")}, late=late, done=done,
         open=prompt.state == PromptState.OPEN, last=listing.last_seq(asker.hall.store, prompt.execution),
         takes_result="happened" in prompt.verdicts, who=who_may(prompt),
-        voted=len(prompt.votes), as_form=schema is not None,
+        voted=len(prompt.votes), as_form=schema is not None, guest=guest,
     )  # fmt: skip
 
 

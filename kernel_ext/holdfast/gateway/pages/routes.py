@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError, RequestError
 from holdfast.gateway import problems
 from holdfast.gateway.asker import address_of, hall_of, refused
-from holdfast.gateway.pages import executions, handovers, prompts, runbooks
+from holdfast.gateway.pages import by, executions, handovers, prompts, runbooks
 from holdfast.gateway.pages.drawing import go, page, root_of
 from holdfast.gateway.signin.sessions import COOKIE
 
@@ -29,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 
 def add(app: FastAPI) -> None:
     """Put the pages on ``app``, and let errors at their addresses be pages."""
-    for one in (router, prompts.router, handovers.router, executions.router, runbooks.router):
+    for one in (router, by.router, prompts.router, handovers.router, executions.router, runbooks.router):
         app.include_router(one, include_in_schema=False)
     app.add_exception_handler(HoldfastError, _told(problems.of_holdfast))
     app.add_exception_handler(RequestValidationError, _told(problems.of_validation))
