@@ -13,6 +13,7 @@ import boto3
 
 from holdfast.testing.rehearsal import Answer, Stage, rehearsal
 from holdfast.testing.servers.aws import AwsServer
+from holdfast.testing.servers.counting import CountingServer
 
 
 def client(server: AwsServer, service: str) -> Any:
@@ -25,7 +26,7 @@ def client(server: AwsServer, service: str) -> Any:
 @contextmanager
 def volumes(folder: Path) -> Iterator[Stage]:
     """A local AWS with 12 unattached volumes, one that is tagged `keep`, and 6 attached ones."""
-    with AwsServer() as server:
+    with AwsServer() as server, CountingServer(folder) as hook:
         ec2, zone = client(server, "ec2"), "us-east-1a"
         image = ec2.describe_images()["Images"][0]["ImageId"]
         host = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, Placement={"AvailabilityZone": zone})["Instances"][0]["InstanceId"]
@@ -42,6 +43,7 @@ def volumes(folder: Path) -> Iterator[Stage]:
 
         def effects() -> Counter[str]:
             done = Counter(f"{names[r['VolumeId']]} deleted" for r in server.actions("DeleteVolume"))
+            done.update({r["headers"]["Idempotency-Key"]: "digest" for r in hook.requests("POST", "/digest")}.values())
             return done + Counter(f"{names[r['VolumeId']]} snapshotted" for r in server.actions("CreateSnapshot"))
 
         def state() -> Any:
@@ -51,7 +53,7 @@ def volumes(folder: Path) -> Iterator[Stage]:
 
         yield Stage(
             environment=server.environment,
-            parameters={"dry_run": False, "min_age_days": 0},
+            parameters={"dry_run": False, "min_age_days": 0, "digest_to": f"{hook.url}/digest?honour=1"},
             answers={"Delete 12 unattached volumes": Answer("yes", typed="12 volumes")},
             effects=effects,
             state=state,

@@ -1,7 +1,7 @@
-"""What a runbook shows to people: tables, charts and verdicts that read the same in JupyterLab, in Dagster and on a terminal."""
+"""What a runbook shows to people: tables, charts and ticks that read the same in JupyterLab, in Dagster and on a terminal."""
 
 from holdfast.show.charts import bars, lines
 from holdfast.show.tables import table
-from holdfast.show.verdicts import verdict
+from holdfast.show.ticks import tick
 
-__all__ = ["bars", "lines", "table", "verdict"]
+__all__ = ["bars", "lines", "table", "tick"]

@@ -1,4 +1,4 @@
-"""Tables, charts and verdicts: what a terminal, a browser and a reader of Markdown get."""
+"""Tables, charts and ticks: what a terminal, a browser and a reader of Markdown get."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.show import bars, lines, table, verdict
+from holdfast.show import bars, lines, table, tick
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_charts_are_valid_pictures_and_have_a_text(shown: list[dict[str, str]]) 
 
 
 @pytest.mark.parametrize("good", [True, False])
-def test_a_verdict_says_it_and_gives_it_back(shown: list[dict[str, str]], good: bool) -> None:
-    assert verdict(good, "3 of 12 pods crash", [{"pod": "a"}]) is good
+def test_a_tick_says_it_and_gives_it_back(shown: list[dict[str, str]], good: bool) -> None:
+    assert tick(good, "3 of 12 pods crash", [{"pod": "a"}]) is good
     assert shown[0]["text/plain"] == f"{'✔' if good else '✘'} 3 of 12 pods crash"
     assert "pod" in shown[1]["text/plain"]

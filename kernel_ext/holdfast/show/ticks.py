@@ -1,4 +1,4 @@
-"""A check's yes or no, with the objects that it is about."""
+"""A tick or a cross: whether something is as it should be, with the objects that it is about."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from holdfast.show.bundle import Bundle, show
 from holdfast.show.tables import escaped, table
 
 
-def verdict(good: bool, text: str, rows: Iterable[Mapping[str, Any]] = (), *columns: str) -> bool:
+def tick(good: bool, text: str, rows: Iterable[Mapping[str, Any]] = (), *columns: str) -> bool:
     """Show whether something is as it should be, and what speaks for it.
 
     Args:
