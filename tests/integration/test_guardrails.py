@@ -180,3 +180,31 @@ def test_a_freeze_holds_until_the_glass_is_broken(sandbox: Sandbox, server: Coun
     assert intent["glass"] == ["freeze"]
     said = frozen.holdfast("audit", "list", "--json")
     assert "break-glass" in json.dumps(said.json), said
+
+
+def test_a_failed_execution_is_undone_by_its_teardown_steps_also_when_that_is_killed(sandbox: Sandbox, server: CountingServer) -> None:
+    cells = [
+        *CELLS,
+        ("step:cordon", "node = 'n1'\nrequests.put(f'{url}/undo/cordon')"),
+        ("step:drain", "requests.put(f'{url}/undo/drain')\nraise ValueError('the node is busy')"),
+        ("step:after", "requests.put(f'{url}/undo/never')"),
+        ("teardown:cordon", "print('uncordon', node)\nrequests.delete(f'{url}/undo/{node}')"),
+        ("teardown:drain", "requests.put(f'{url}/undo/refill')"),
+        ("teardown:after", "requests.put(f'{url}/undo/never')"),
+    ]
+    book = sandbox.notebook("undone", cells, limits={"max_effects": 2})
+    failed = run(sandbox, server, book, "undone")
+    assert failed.status == 1
+    assert failed.json["failure"]["teardown"] == ["teardown-cordon", "teardown-drain"]
+    assert failed.json["failure"]["undoes"]["teardown-cordon"] == [f"PUT {server.url}/undo/cordon (succeeded)"]
+    assert sandbox.holdfast("rollback", "undone", "teardown-cordn", "--json").status == 2
+    killed = sandbox.holdfast("rollback", "undone", "--json", faults="call.after_effect@1=kill-both")
+    assert killed.status == -9, killed
+    done = sandbox.holdfast("resume", "undone", "--json")  # goes on with what a person asked for
+    assert done.status == 0, done
+    assert done.json["undone"] == ["teardown-drain", "teardown-cordon"]
+    assert "the node is busy" in done.json["reason"]
+    assert sandbox.status("undone") == "failed"
+    assert set(reached(server, "PUT", "/undo/")) == {"/undo/cordon", "/undo/drain", "/undo/refill"}
+    assert reached(server, "DELETE", "/undo/") == ["/undo/n1"]  # what the undone step left in memory is there
+    sandbox.assert_laws("undone")

@@ -102,6 +102,7 @@ def result_document(result: Result, prompts: list[dict[str, Any]]) -> dict[str, 
         "reason": result.reason or None,
         "output": result.output,
         "due_at": time(result.due_at),
+        "undone": list(result.undone),
         "prompts": prompts,
         "failure": None if failure is None else {name: getattr(failure, name) for name in failure.__struct_fields__},
     }

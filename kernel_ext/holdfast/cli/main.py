@@ -18,6 +18,7 @@ _COMMANDS = {
     "list": "holdfast.cli.look:list_executions",
     "show": "holdfast.cli.look:show",
     "rerun": "holdfast.cli.run:rerun",
+    "rollback": "holdfast.cli.run:rollback",
     "cancel": "holdfast.cli.ask:cancel",
     "pause": "holdfast.cli.ask:pause",
     "prompts": "holdfast.cli.look:prompts",

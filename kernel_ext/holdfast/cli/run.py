@@ -100,6 +100,27 @@ def rerun(desk: Desk, id: str, step: str, new_id: str | None, output: str | None
     work(desk, forked.id, follow=follow, quiet=quiet)
 
 
+@click.command()
+@click.argument("id")
+@click.argument("steps", nargs=-1)
+@click.option("--why", default="", help="The reason, for the record.")
+@progress_options
+@command
+def rollback(desk: Desk, id: str, steps: tuple[str, ...], why: str, follow: bool, quiet: bool) -> None:
+    """Undo the failed execution ID by its teardown STEPS: all that belong to a step which has begun, the last one first, unless some are
+    named."""
+    from holdfast.executions.find import find
+    from holdfast.executions.history import history, to_undo
+    from holdfast.executions.undoing import ask_rollback
+
+    header = find(desk.store(), id)
+    names = ask_rollback(desk.store(), header, steps, who=desk.config.user, why=why)
+    undoes = to_undo(history(desk.store(), header), names)
+    for name in names:
+        desk.note(f"{name} is there to undo: {'; '.join(undoes[name]) or 'nothing that is on record'}")
+    work(desk, header.id, follow=follow, quiet=quiet)
+
+
 def work(desk: Desk, id: str, *, output: str | None = None, follow: bool = False, quiet: bool = False, changes: bool = False) -> None:
     """Drive an execution with progress on the terminal, and end with its exit code."""
     from holdfast.cli.progress import progress
@@ -168,7 +189,9 @@ def report(desk: Desk, result: Result) -> None:
         for line in result_lines(result, prompts):
             desk.out.print(line)
     desk.end(
-        {"succeeded": SUCCEEDED, "failed": FAILED, "suspended": SUSPENDED, "paused": SUSPENDED, "cancelled": CANCELLED}.get(
+        SUCCEEDED
+        if result.undone
+        else {"succeeded": SUCCEEDED, "failed": FAILED, "suspended": SUSPENDED, "paused": SUSPENDED, "cancelled": CANCELLED}.get(
             result.status, BAD_INPUT
         )
     )

@@ -91,7 +91,7 @@ def result_lines(result: Result, prompts: list[Prompt]) -> list[str]:
         lines.append(f"  output: {escape(result.output)}")
     if result.status == "failed":
         if result.failure is not None and result.failure.teardown:
-            lines.append(f"  to undo, run by hand: {escape(', '.join(result.failure.teardown))} (teardown steps of the runbook)")
+            lines.append(f"  to undo:  holdfast rollback {id} {escape(' '.join(map(shlex.quote, result.failure.teardown)))}")
             for name, effects in result.failure.undoes.items():
                 lines += [f"    {escape(name)} is there to undo {escape(effect)}" for effect in effects]
         lines.append(f"  when it is mended:  holdfast resume {id}      (after editing the notebook: --accept-changes)")

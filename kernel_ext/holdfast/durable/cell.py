@@ -27,6 +27,7 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     edited: bool = False  # the source differs from what ran before, whatever the records say
     policy: Policy = Policy()
     dry_run: bool = False
+    undoes: bool = False  # a teardown step, which a person asked for: no cap, breaker or approval keeps it back
     ancestors: tuple[str, ...] | None = None  # steps whose questions may have approved what this one does; None: any
     completed: frozenset[str] | None = None  # cells of the step whose completion counts; None: the recorder looks
 

@@ -41,7 +41,8 @@ def guarded(recorder: Recorder, call: Call) -> None:
                 verdicts.count(recorder, call)
         _look_again(recorder, call, acting, destructive)
         if guard is not None:
-            granted = guard.admit(_change(recorder, call, target, destructive), policy, _asked_in(call))
+            undoing = call.cell.context.undoes
+            granted = guard.admit(_change(recorder, call, target, destructive), policy, _asked_in(call), undoing=undoing)
             if granted.prompt is not None:
                 call.marks["approval"] = granted.prompt
             if granted.glass:

@@ -25,6 +25,7 @@ from holdfast.executions.family import tell_parent
 from holdfast.executions.handover import PENDING as HANDOVER
 from holdfast.executions.requests import REQUEST_KINDS, Asked, open_requests
 from holdfast.executions.running import end_commands
+from holdfast.executions.undoing import open_rollback
 from holdfast.executions.waking import orphans
 from holdfast.guardrails import locks
 from holdfast.journal.ownership import take, this_process
@@ -122,7 +123,8 @@ def _work(
     if aside is not None:
         return _stand_aside(writer, config, stage, aside)
     end_orphans(list(stage.record.kernels.values()))
-    worker = Worker(stage, gate)
+    undo = open_rollback(store, header.id)
+    worker = Worker(stage, gate, undo.steps)
     beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
     worker.listen = beat.look
     beat.start()
@@ -133,6 +135,9 @@ def _work(
         stage.begin()
         family.start()
         result = worker.run()
+        if undo.steps and result.status == Status.SUCCEEDED:  # it stays what it was: failed
+            reason = f"{undo.failed}; undone by {', '.join(undo.steps)}"
+            result = msgspec.structs.replace(result, status=Status.FAILED, reason=reason, undone=undo.steps)
         stage.finish(result)
         result = write(writer, result)
         hand_on(writer, config, result)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from holdfast.model.manifest import Manifest, Step
 
@@ -28,17 +30,32 @@ class Plan:
     Args:
         manifest: the runbook.
         pools: how many steps of a pool may run at a time; 1 for a pool not named here.
+        undo: teardown steps that a person asked for, in their order; they are all that is still to run.
     """
 
-    def __init__(self, manifest: Manifest, pools: dict[str, int] | None = None) -> None:
+    def __init__(self, manifest: Manifest, pools: dict[str, int] | None = None, undo: Sequence[str] = ()) -> None:
         self.steps = [s for s in manifest.steps if s.teardown_of is None]
-        self._by_name = {s.name: s for s in self.steps}
         self._ancestors = {s.name: manifest.ancestors(s.name) for s in self.steps}
+        self.undo = tuple(undo)
+        after = tuple(s.name for s in self.steps)
+        for step in (s for name in undo if (s := manifest.step(name)) is not None and s.teardown_of is not None):
+            self.steps.append(msgspec.structs.replace(step, after=after))
+            undone = {*manifest.ancestors(step.teardown_of or ""), step.teardown_of}
+            self._ancestors[step.name] = tuple(s.name for s in manifest.steps if s.name in undone)
+            after = (step.name,)
+        self._by_name = {s.name: s for s in self.steps}
         self._pools = pools or {}
         self.states = {s.name: StepState.PENDING for s in self.steps}
         self.tolerated: set[str] = set()  # failed, and the author said to continue
         self.stopping = False  # a step failed, or somebody asked to stop: nothing new begins
         self.closing = False  # only the steps tagged `always` are still to run
+
+    def only_undo(self, complete: Callable[[Step], bool]) -> None:
+        """Leave out all ordinary steps that are not complete."""
+        self.stopping = False
+        for step in self.steps:
+            if step.name not in self.undo:
+                self.states[step.name] = StepState.PENDING if complete(step) else StepState.SKIPPED
 
     def ancestors(self, name: str) -> tuple[str, ...]:
         """The steps before ``name`` that have left state behind, in notebook order."""

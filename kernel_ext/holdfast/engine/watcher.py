@@ -40,6 +40,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     prompts: tuple[str, ...] = ()  # ids that wait for an answer
     matters: tuple[str, ...] = ()  # keys of all pending matters that it was suspended for, prompts among them
     due_at: float | None = None  # when a suspended one goes on by itself
+    undone: tuple[str, ...] = ()  # teardown steps that have undone a failed execution, because a person asked for it
     error: BaseException | None = None  # the client's own exception behind a failure, for callers that want it
 
 

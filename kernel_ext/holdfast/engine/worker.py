@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -35,13 +35,14 @@ class Worker:
     Args:
         stage: the execution, owned: notebook, journal, output.
         gate: an outside scheduler's word on which steps may begin; None: the runbook's order alone decides.
+        undo: teardown steps that are all that is still to run.
     """
 
-    def __init__(self, stage: Stage, gate: Gate | None = None) -> None:
+    def __init__(self, stage: Stage, gate: Gate | None = None, undo: Sequence[str] = ()) -> None:
         self.stage, self.record, self._gate, self._beside = stage, stage.record, gate, stage.options.beside
         limits = stage.manifest.metadata.get("limits")
         pools = limits.get("pools") if isinstance(limits, dict) else None
-        self.plan = Plan(stage.manifest, pools if isinstance(pools, dict) else None)
+        self.plan = Plan(stage.manifest, pools if isinstance(pools, dict) else None, undo)
         self.ending = Ending(stage.execution.id, stage.output.place)
         self._kernels: list[Kernel] = []
         self._busy: dict[str, tuple[Kernel, Task]] = {}  # step -> where it runs
@@ -84,6 +85,9 @@ class Worker:
             HoldfastError: the installation stands in the way.
         """
         standing(self.record, self.plan, self.stage.manifest, self.stage.parameters_digest, self.stage.layout.of)
+
+        if self.plan.undo:
+            self.plan.only_undo(lambda step: self.record.complete(step, self.stage.parameters_digest))
 
         def held() -> bool:  # whether all that is left to do is to wait for the outside scheduler
             return self._gate is not None and self._lost is None and self._gate.waits(self.plan, self._may_begin)

@@ -88,13 +88,14 @@ class Guard:
         """The strictest of the runbook's and the operator's. Raises ``OperatorError`` HF283."""
         return self._file.current().limits_of(self._header.runbook, self._told.limits)
 
-    def admit(self, change: Change, policy: Policy, asked_in: Collection[str] | None) -> Granted:
+    def admit(self, change: Change, policy: Policy, asked_in: Collection[str] | None, *, undoing: bool = False) -> Granted:
         """Let a change pass, counted once however often it is tried.
 
         Args:
             change: about to be made.
             policy: of its step.
             asked_in: the steps whose questions may have approved it; None: any.
+            undoing: a person asked for a teardown step; neither number nor consent keeps it back, freeze and lock do.
 
         Raises:
             GuardrailError: HF801 to HF807, HF809, HF810; it must not be made.
@@ -105,8 +106,11 @@ class Guard:
         caps = [c for c in (_caps("*", limits), _caps(change.step, policy, effects=False)) if c.any]
         if change.destructive and policy.effects == "read":
             raise _reads_only(change)
-        needs = policy.approval or (change.destructive and not rules.allows_unattended(self._header.runbook) and not self.attended)
-        counted = (limits.effects_per_hour, limits.executions_per_hour, limits.cooldown) != (None, None, None)
+        needs = not undoing and (
+            policy.approval or (change.destructive and not rules.allows_unattended(self._header.runbook) and not self.attended)
+        )
+        caps = [] if undoing else caps
+        counted = not undoing and (limits.effects_per_hour, limits.executions_per_hour, limits.cooldown) != (None, None, None)
         if not (caps or needs or counted or rules.freezes or self._told.lock):
             return Granted()
         point("guardrail.before_check")

@@ -89,6 +89,7 @@ class Lifecycle:
                 edited=turn.edited,
                 policy=request.policy,
                 dry_run=session.config.dry_run,
+                undoes=request.teardown_of is not None,
                 ancestors=request.ancestors if request.engine else None,
                 completed=completed,
             )

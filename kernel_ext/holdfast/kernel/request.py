@@ -55,6 +55,7 @@ class Requests:
         self._place = place
         self._step: str | None = None  # the step begun last
         self._occurrences: dict[str, int] = {}
+        self._undone: dict[str, str | None] = {}  # step -> the step it undoes
         self._policies: dict[str, tuple[Policy, bool]] = {}
 
     def understand(self, code: str, metadata: Mapping[str, Any], cell_id: str | None) -> CellRequest:
@@ -81,6 +82,7 @@ class Requests:
     def _from_engine(self, run: Mapping[str, Any], code: str, digest: str, key: str, tags: tuple[str, ...], marks: Marks) -> CellRequest:
         step = str(run.get("step") or key)
         policy, always = self._policy_of(step, marks)
+        undone = self._undone.setdefault(step, marks.teardown)
         return CellRequest(
             code=code,
             digest=digest,
@@ -89,6 +91,7 @@ class Requests:
             role=run.get("role") or "cell",
             policy=policy,
             always=always,
+            teardown_of=undone,
             expects_error="raises-exception" in tags or run.get("allow_errors") is True,
             engine=True,
             last=bool(run.get("last")),

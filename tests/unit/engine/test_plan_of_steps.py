@@ -81,6 +81,22 @@ def test_a_failure_may_go_on_elsewhere_and_leaves_out_what_lies_between() -> Non
     assert names(plan) == ["e"]
 
 
+def test_a_rollback_runs_nothing_but_its_teardowns_one_after_the_other() -> None:
+    plan = Plan(
+        manifest(a=[], b=["a"], c=["b"], undo_a=([], {"teardown_of": "a"}), undo_b=([], {"teardown_of": "b"})), undo=("undo_b", "undo_a")
+    )
+    plan.only_undo(lambda step: step.name == "a")
+    assert plan.states["b"] == plan.states["c"] == StepState.SKIPPED
+    assert [s.name for s in plan.ready()] == ["a"]  # complete: it is shown again
+    plan.end("a", StepState.SUCCEEDED)
+    assert [s.name for s in plan.ready()] == ["undo_b"]
+    assert plan.ancestors("undo_b") == ("a",)
+    plan.end("undo_b", StepState.SUCCEEDED)
+    assert [s.name for s in plan.ready()] == ["undo_a"]
+    plan.end("undo_a", StepState.SUCCEEDED)
+    assert plan.finished
+
+
 def test_teardowns_are_no_part_of_it() -> None:
     plan = Plan(manifest(a=[], undo=(["a"], {"teardown_of": "a"})))
     plan.end("a", StepState.SUCCEEDED)
