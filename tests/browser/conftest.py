@@ -64,9 +64,9 @@ class Lab:
             return False
         return True
 
-    def notebook(self, name: str) -> str:
-        """The address of a notebook, opened alone."""
-        return f"{self.url}/lab/tree/{name}?token={TOKEN}&reset"
+    def notebook(self, name: str, front: str = "lab") -> str:
+        """The address of a notebook, opened alone in JupyterLab or (``front`` "notebook") in Notebook 7, which this server has, too."""
+        return f"{self.url}/lab/tree/{name}?token={TOKEN}&reset" if front == "lab" else f"{self.url}/notebooks/{name}?token={TOKEN}"
 
 
 @pytest.fixture

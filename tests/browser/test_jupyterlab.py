@@ -42,8 +42,8 @@ def run_all(page: Any) -> None:
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
-def opened(page: Any, lab: Lab, name: str) -> None:
-    page.goto(lab.notebook(name), timeout=SLOW)
+def opened(page: Any, lab: Lab, name: str, front: str = "lab") -> None:
+    page.goto(lab.notebook(name, front), timeout=SLOW)
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=SLOW)
     page.wait_for_timeout(1500)
     choose = page.get_by_role("button", name="Select Kernel")

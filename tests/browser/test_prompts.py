@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.browser.conftest import Lab
 from tests.browser.test_jupyterlab import SLOW, opened, outputs, run_all, shows
 
@@ -62,9 +63,10 @@ def the_prompt(folder: Path, kind: str, seconds: float = 60.0) -> dict[str, Any]
         assert clock.monotonic() < deadline, f"no {kind} is asked"
 
 
-def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, page: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("front", ["lab", "notebook"])
+def test_a_person_fills_a_form_types_a_name_and_somebody_else_votes(lab: Lab, page: Any, tmp_path: Path, front: str) -> None:
     Sandbox(tmp_path).notebook("drain", RUNBOOK)
-    opened(page, lab, "drain.ipynb")
+    opened(page, lab, "drain.ipynb", front)
     started(page)
 
     # the form: labels, errors where they belong, what is typed stays
