@@ -131,3 +131,93 @@ def test_questions_are_asked_on_the_terminal_and_again_before_a_resume(sandbox: 
     again.close()
     assert again.exitstatus == 0
     sandbox.assert_laws("x")
+
+
+def test_every_kind_of_question_on_a_terminal(sandbox: Sandbox) -> None:
+    schema = {
+        "type": "object",
+        "required": ["grace", "token"],
+        "properties": {
+            "grace": {"type": "integer", "title": "Grace", "minimum": 1},
+            "force": {"type": "boolean", "title": "Force", "default": False},
+            "token": {"type": "string", "title": "Token", "format": "password"},
+        },
+    }
+    source = f"""from holdfast import approve, ask, form
+print('OPTION', ask('How?', ['drain it', 'cordon it', 'leave it']))
+print('TEXT', ask('Which ticket?'))
+got = form('What else?', {schema!r})
+print('FORM', got['grace'], got['force'], len(got['token']))
+print('VOTES', approve('Go?', by=['ann', 'bob'], at_least=2, why=True).approved_by)
+print('ELSEWHERE', ask('Where?', ['here', 'there']))"""
+    sandbox.notebook("kinds", [("step:all", source)])
+    sandbox.environment["HOLDFAST_USER"] = "ann"
+    terminal = spawn(sandbox, "run", "kinds.ipynb", "--id", "x", "--follow")
+
+    def says(expected: str, then: str | None = None) -> None:
+        terminal.expect(expected)
+        if then is not None:
+            terminal.sendline(then)
+
+    says(r"2\. cordon it.*number or answer: ", "7")
+    says(r"'7' is none of them", "maybe")
+    says(r"'maybe' is none of them", "2")
+    says("OPTION cordon it")
+    says(r"your answer \(decline to decline\): ", "")
+    says(r"your answer \(decline to decline\): ", "OPS-7; rm -rf {x}")
+    says(r"TEXT OPS-7; rm -rf \{x\}")
+    says(r"Grace \*.*: ", "soon")
+    says(r"Force.*: ", "perhaps")
+    says(r"Token \*.*: ", "")
+    says("once more")
+    says(r"Grace \*.*: ", "30")
+    says(r"Force.*: ", "yes")
+    says(r"Token \*.*: ", "s3cret-Token")
+    says("FORM 30 True 12")
+    says("yes/no: ", "YES")
+    says("why: ", " ")
+    says("why: ", "the graph is flat")
+    says("1 more must consent")
+    [vote] = sandbox.holdfast("prompts", "--json").json
+    environment = {**sandbox.environment, "HOLDFAST_USER": "bob"}
+    bob = Sandbox(sandbox.folder, sandbox.journal, environment)
+    assert bob.holdfast("answer", vote["id"], "yes", "--why", "agreed").status == 0
+    says(r"VOTES \('ann', 'bob'\)")
+    says("here/there: ")
+    [other] = sandbox.holdfast("prompts", "--json").json
+    assert bob.holdfast("answer", other["id"], "there").status == 0  # while the terminal waits
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert "there, answered by bob via cli" in terminal.before
+    assert "ELSEWHERE there" in terminal.before
+    assert terminal.exitstatus == 0
+    kept = b"".join(p.read_bytes() for p in sandbox.folder.rglob("*") if p.is_file() and p.suffix != ".ipynb")
+    assert b"s3cret-Token" not in kept
+
+
+def test_a_question_in_a_console_is_left_open_by_ctrl_c_and_asked_again(sandbox: Sandbox) -> None:
+    sandbox.environment["HOLDFAST_USER"] = "ann"
+    console = spawn(sandbox, "shell", "--simple-prompt")
+    console.expect(r"In \[1\]: ")
+    console.sendline("from holdfast import confirm")
+    console.expect(r"In \[2\]: ")
+    console.sendline("print('GOT', bool(confirm('Drop db-1?', target='db-1', why=True)))")
+    console.expect("yes/no: ")
+    console.sendline("why not")
+    console.expect("'why not' is none of them")
+    console.expect("yes/no: ")
+    console.sendintr()
+    console.expect("KeyboardInterrupt")
+    console.expect(r"In \[[34]\]: ")
+    [prompt] = sandbox.holdfast("prompts", "--json").json
+    assert (prompt["state"], prompt["target"]) == ("open", "db-1")
+    console.sendline("print('GOT', bool(confirm('Drop db-1?', target='db-1', why=True)))")
+    console.expect("yes/no: ")
+    console.sendline("n")
+    console.expect("why: ")
+    console.sendline("not today")
+    console.expect("GOT False")
+    console.expect(r"In \[[45]\]: ")
+    console.sendeof()
+    console.expect(pexpect.EOF)
+    console.close()
