@@ -217,6 +217,33 @@ def test_dry_run_reads_and_lists_the_writes(sandbox: Sandbox) -> None:
     assert "echo a >> far" in sandbox.holdfast("run", notebook, "--dry-run").out
 
 
+def test_dry_run_lists_the_questions_and_asks_nobody(sandbox: Sandbox) -> None:
+    source = """from holdfast import approve, ask, confirm, form
+sure = approve('Delete them?', by=['group:leads'], at_least=2, target=['vol-1', 'vol-2'], timeout='1 h')
+how = ask('How?', ['slowly', 'fast'])
+why = ask('Which ticket?')
+more = form('Where?', {'type': 'object', 'properties': {'zone': {'type': 'string', 'default': 'eu'}}})
+if sure:
+    !echo {how} {more['zone']} >> far
+confirm('Another?')
+"""
+    notebook = sandbox.notebook("asks", [("step:gate", source)])
+    done = sandbox.holdfast("run", notebook, "--dry-run", "--json")
+    assert (done.status, done.json["complete"]) == (0, True), done.err
+    assert [w["operation"] for w in done.json["writes"]] == ["echo slowly eu >> far"]
+    asked = [(q["kind"], q["operation"], q["arguments"]["assumed"]) for q in done.json["questions"]]
+    assert asked == [
+        ("approve", "Delete them?", "yes"), ("ask", "How?", "slowly"), ("ask", "Which ticket?", ""), ("form", "Where?", {"zone": "eu"}),
+        ("confirm", "Another?", "yes"),
+    ]  # fmt: skip
+    assert done.json["questions"][0]["arguments"] | {"assumed": ""} == {
+        "of": ["group:leads"], "at_least": 2, "target": "vol-1, vol-2", "count": 2, "assumed": ""
+    }  # fmt: skip
+    assert sandbox.holdfast("prompts", "--json").json == []
+    text = sandbox.holdfast("run", notebook, "--dry-run").out
+    assert "would ask in step gate: Delete them? (of: ['group:leads'], at_least: 2, target: vol-1, vol-2, count: 2); assumed: 'yes'" in text
+
+
 def test_check_and_graph(sandbox: Sandbox, simple: Path) -> None:
     sandbox.notebook("bad", [("step:a", "1", {"after": ["nowhere"]})])
     found = sandbox.holdfast("check", "simple.ipynb", "bad.ipynb", "--json")

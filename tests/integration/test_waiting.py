@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def worker(sandbox: Sandbox) -> Iterator[Any]:
     assert process.wait(60) == 0
 
 
-def run(sandbox: Sandbox, name: str, cells: list[tuple[str, str]], *arguments: str) -> Any:
+def run(sandbox: Sandbox, name: str, cells: Sequence[Any], *arguments: str) -> Any:
     return sandbox.holdfast("run", sandbox.notebook(name, cells), "--id", name, "--json", *arguments)
 
 
@@ -55,6 +55,64 @@ def test_a_timer_suspends_and_the_worker_goes_on_when_it_is_due(sandbox: Sandbox
     assert "1.5" in printed(sandbox, "timer")
     assert (sandbox.folder / "far-t").read_text().split() == ["before", "after"]
     assert [e.kind for e in sandbox.entries("timer")].count("timer.set") == 1
+
+
+def test_line_forms_wait_and_their_mistakes_say_what_to_write(sandbox: Sandbox, worker: Any) -> None:
+    cells = [
+        ("step:a", "%wait 1.2 s\nw = %wait 0.3\nprint('WAITED', w.seconds)"),
+        ("step:b", "%wait 2020-01-01T00:00Z\nprint('PAST')\nif True:\n    %wait 0 min 1 s\nprint('NESTED')"),
+    ]
+    first = run(sandbox, "lines", cells)
+    assert (first.status, "waits until" in first.json["reason"]) == (3, True), first.err
+    ends(sandbox, "lines")
+    assert all(said in printed(sandbox, "lines") for said in ("WAITED 0.3", "PAST", "NESTED"))
+    assert [e.kind for e in sandbox.entries("lines")].count("timer.fired") == 4
+    lines = ("%wait", "%wait a while", "%wait -3 s", "wait_for('1 +')", "wait_for(bool, every='often')")
+    goes_on = {"on_failure": "continue"}
+    run(sandbox, "wrong", [(f"step:s{n}", f"from holdfast import wait_for\n{line}", goes_on) for n, line in enumerate(lines)])
+    failed = [e.data["error"].get("code") for e in sandbox.entries("wrong") if e.kind == "step.failed"]
+    assert failed == ["HF157"] * len(lines)
+
+
+def test_a_condition_is_looked_at_without_a_process_in_between(sandbox: Sandbox, worker: Any) -> None:
+    cells = [
+        ("step:a", "import os\nfrom holdfast import wait_for\nplace = 'there'\n!echo before >> far-c"),
+        (
+            "step:b",
+            "got = wait_for('os.path.exists(place) and place', every='0.5 s', timeout='5 min')\nprint('GOT', got)\n!echo after >> far-c",
+        ),
+    ]
+    first = run(sandbox, "cond", cells)
+    assert (first.status, "looks again at" in first.json["reason"]) == (3, True), first.err
+
+    def looks() -> int:
+        return [e.kind for e in sandbox.entries("cond")].count("timer.set")
+
+    sandbox.until(lambda: looks() > 2, "the worker looks again", 120)
+    assert sandbox.status("cond") in ("suspended", "running")
+    (sandbox.folder / "there").touch()
+    ends(sandbox, "cond")
+    assert "GOT there" in printed(sandbox, "cond")
+    assert (sandbox.folder / "far-c").read_text().split() == ["before", "after"]
+    assert [e.data["came"] for e in sandbox.entries("cond") if e.kind == "timer.fired"] == [True]
+
+
+def test_a_condition_that_does_not_come_true_or_must_not_be_asked(sandbox: Sandbox, worker: Any) -> None:
+    cells = [
+        ("step:a", "from holdfast import wait_for\nprint('DEFAULT', wait_for(lambda: None, every=0.2, timeout='1 s', default='none'))"),
+        ("step:b", "def refuses():\n    raise ConnectionRefusedError('no')\nwait_for(refuses, every=0.2, timeout='1 s')"),
+    ]
+    run(sandbox, "late", cells)
+    ends(sandbox, "late", "failed")
+    assert "DEFAULT none" in printed(sandbox, "late")
+    [failed] = [e.data["error"] for e in sandbox.entries("late") if e.kind == "step.failed"]
+    assert failed["code"] == "HF323"
+    goes_on = {"on_failure": "continue"}
+    steps = ["wait_for(lambda: get_ipython().system('touch never'))", "wait_for(lambda: 1 / 0)"]
+    run(sandbox, "asks", [(f"step:s{n}", f"from holdfast import wait_for\n{line}", goes_on) for n, line in enumerate(steps)])
+    errors = [e.data["error"] for e in sandbox.entries("asks") if e.kind == "step.failed"]
+    assert [e.get("code") or e["type"] for e in errors] == ["HF163", "ZeroDivisionError"]
+    assert not (sandbox.folder / "never").exists()
 
 
 def test_signals_are_kept_and_taken_once_in_their_order(sandbox: Sandbox, worker: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.desk import FAILED, SUCCEEDED, Desk, escape
+from holdfast.durable.cell import QUESTION
 from holdfast.engine.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -15,10 +16,20 @@ if TYPE_CHECKING:
 
 
 class _Plan(Watcher):
-    """Gathers the calls that were not made."""
+    """Gathers the calls that were not made and the questions that were not asked."""
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
+
+    @property
+    def writes(self) -> list[dict[str, Any]]:
+        """What would change something."""
+        return [c for c in self.calls if c["effect"] != QUESTION]
+
+    @property
+    def questions(self) -> list[dict[str, Any]]:
+        """What people would be asked, with the answer that was assumed."""
+        return [c for c in self.calls if c["effect"] == QUESTION]
 
     def cell_told(self, index: int, step: str, told: dict[str, Any]) -> None:
         for one in told.get("plan") or ():
@@ -44,10 +55,17 @@ def dry_run(desk: Desk, prepared: Prepared) -> None:
     stopped = None if result.status == "succeeded" else result.reason or str(result.status)
     if desk.as_json:
         desk.document(
-            {"dry_run": True, "runbook": prepared.manifest.name, "writes": plan.calls, "complete": stopped is None, "stopped": stopped}
+            {
+                "dry_run": True,
+                "runbook": prepared.manifest.name,
+                "writes": plan.writes,
+                "questions": plan.questions,
+                "complete": stopped is None,
+                "stopped": stopped,
+            }
         )
     else:
-        _show(desk, plan.calls, stopped)
+        _show(desk, plan, stopped)
     desk.end(SUCCEEDED if stopped is None else FAILED)
 
 
@@ -66,10 +84,14 @@ def _elsewhere(config: Config, folder: Path) -> Config:
     )
 
 
-def _show(desk: Desk, calls: list[dict[str, Any]], stopped: str | None) -> None:
+def _show(desk: Desk, plan: _Plan, stopped: str | None) -> None:
     from rich.table import Table
 
-    if calls:
+    for one in plan.questions:
+        about = ", ".join(f"{k}: {v}" for k, v in one["arguments"].items() if k != "assumed")
+        assumed = one["arguments"]["assumed"]
+        desk.say(f"would ask in step {one['step']}: {one['operation']}" + (f" ({about})" if about else "") + f"; assumed: {assumed!r}")
+    if calls := plan.writes:
         table = Table(title="would change", title_justify="left", box=None, pad_edge=False, header_style="bold")
         for name in ("step", "effect", "call", "arguments"):
             table.add_column(name, overflow="fold")

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from holdfast.durable import canonical, current
+from holdfast.durable.active import ActiveCell
 from holdfast.durable.answers import Ballot, Confirmation, Consent, Secret
+from holdfast.durable.cell import QUESTION, Planned
 from holdfast.durable.discarded import discarded
 from holdfast.durable.interceptor import Attempt, Request
 from holdfast.durable.waiting import Matter, hold
@@ -226,7 +228,7 @@ def _put(kind: PromptKind, text: str, given: dict[str, Any]) -> Any:
     started_by = header.started_by if header is not None and given.get("not_self") else ""
     asked = question(kind, text, groups=recorder.groups(), started_by=started_by, **given)
     if recorder.cell.context.dry_run:
-        return _assumed(asked)
+        return _assumed(recorder, recorder.cell, asked)
     request = Request(
         kind="prompt",
         operation=f"{kind}({asked.text!r})",
@@ -368,15 +370,27 @@ def _declined(recorder: Recorder | None, taken: Mapping[str, Any]) -> Cancel:
     return cancel
 
 
-def _assumed(asked: Asked) -> Any:
-    """A dry run asks nobody: it goes on as after consent, to list what would happen."""
+def _assumed(recorder: Recorder, cell: ActiveCell, asked: Asked) -> Any:
+    """A dry run asks nobody: it notes the question, and goes on as after consent, to list what would happen."""
+    shown = asked.question
     now = clock.utc(clock.now())
-    if asked.kind == PromptKind.CONFIRM:
-        return Confirmation(answer=YES, who="dry run", at=now)
-    if asked.kind == PromptKind.APPROVE:
-        return Ballot(answer=YES, who="dry run", at=now)
-    if asked.question.options:
-        return asked.question.options[0]
-    if asked.kind == PromptKind.ASK:
-        return ""
-    return schemas.with_defaults(asked.question.schema or {}, {})
+    value: Any
+    said: Any
+    if asked.kind in (PromptKind.CONFIRM, PromptKind.APPROVE):
+        value, said = (Confirmation if asked.kind == PromptKind.CONFIRM else Ballot)(answer=YES, who="dry run", at=now), YES
+    elif shown.options:
+        value, said = shown.options[0], asked.verdicts[0]
+    else:
+        value = said = "" if asked.kind == PromptKind.ASK else schemas.with_defaults(shown.schema or {}, {})
+    about = {"of": list(shown.who), "at_least": shown.at_least, "target": shown.target, "count": shown.count, "command": shown.command}
+    arguments = {name: one for name, one in about.items() if one not in (None, [], 1)} | {"assumed": said}
+    planned = Planned(
+        step=cell.context.step,
+        kind=str(asked.kind),
+        operation=recorder.redact(asked.text),
+        arguments=dict(recorder.redact(arguments)),
+        effect=QUESTION,
+    )
+    with cell.lock:
+        cell.plan.append(planned)
+    return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -32,8 +32,12 @@ class CellContext(msgspec.Struct, frozen=True, kw_only=True):
     completed: frozenset[str] | None = None  # cells of the step whose completion counts; None: the recorder looks
 
 
+#: The effect of what is no call: a question that a dry run did not ask.
+QUESTION: Final = "question"
+
+
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that a dry run did not make."""
+    """A call that a dry run did not make, or a question that it did not ask."""
 
     step: str
     kind: str

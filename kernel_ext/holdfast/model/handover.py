@@ -45,5 +45,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
 def among(who: str, groups: Iterable[str], names: Iterable[str]) -> bool:
     """Whether ``names`` (people, groups, ``group:NAME``) name ``who``, who is in ``groups``."""
-    mine = {who, *groups, *(f"{_GROUP}{name}" for name in groups)}
+    mine = {*groups, *(f"{_GROUP}{name}" for name in groups)}
+    if not who.startswith(_GROUP):  # nobody is a group by the name they sign in with
+        mine.add(who)
     return not mine.isdisjoint(names)

@@ -59,8 +59,8 @@ def get(store: Store, id: str) -> Prompt:
             if prompt.id == id:
                 return prompt
     candidates = _candidates(store, id) if len(id) >= _SHORTEST_PREFIX else []
-    if len(candidates) == 1:
-        return candidates[0]
+    if len(candidates) == 1:  # found by the index; what it says, and who may answer, is in the journal
+        return next((p for p in fold(store.read(candidates[0].execution, kinds=_KINDS)) if p.id == candidates[0].id), candidates[0])
     if candidates:
         some = ", ".join(p.id for p in candidates[:5])
         raise LookupFailedError("HF602", f"{len(candidates)} prompts match {id!r}: {some}", cure="give more of the id")
