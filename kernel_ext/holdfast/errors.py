@@ -112,6 +112,7 @@ CODES: dict[str, str] = {
     "HF330": "a check of a running system fails",
     "HF331": "nothing to go back to",
     "HF332": "a transaction that cannot be made again",
+    "HF333": "a server refuses",
     "HF349": "recorded failure",
     # -- prompt: a person said no, or nothing
     "HF401": "the prompt has ended already",

@@ -23,7 +23,8 @@ from holdfast.model.call import Effect
 
 #: status, reason, version, headers (pairs), body (bytes): an HTTP answer as it is recorded.
 Answer = dict[str, Any]
-#: Sends a further request (method, path with query, JSON body or None) with the same client and credentials; it is not recorded.
+#: Sends a further request (method, path with query, and a JSON body, the bytes of a form, or None) with the same client and
+#: credentials; it is not recorded.
 Ask = Callable[[str, str, Any], Answer]
 
 

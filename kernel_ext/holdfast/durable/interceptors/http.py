@@ -211,11 +211,12 @@ def _text(value: Any) -> str:
 
 
 def further(sent: Sent, method: str, path: str, document: Any) -> Sent:
-    """Another request to the same server with the same credentials: ``path`` with its query, and a JSON document or None."""
+    """Another request to the same server with the same credentials: ``path`` with its query; a JSON document, a form's bytes, or None."""
     parts = urlsplit(sent.url)
-    body = json.dumps(document).encode() if document is not None else None
+    body = document if document is None or isinstance(document, bytes) else json.dumps(document).encode()
+    kind = "application/x-www-form-urlencoded" if isinstance(document, bytes) else "application/json"
     kept = [(n, v) for n, v in sent.headers if n.lower() not in ("content-length", "content-type", "transfer-encoding", "content-encoding")]
-    kept += [("Content-Type", "application/json")] if body is not None else []
+    kept += [("Content-Type", kind)] if body is not None else []
     return Sent(method, f"{parts.scheme}://{parts.netloc}{path}", kept, body, sent.library)
 
 
