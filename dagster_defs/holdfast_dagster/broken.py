@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from holdfast_dagster.failing import installation
 from holdfast_dagster.runbook import Broken
 
 #: Tag of the job: the error's code.
@@ -17,7 +18,7 @@ def broken_job(broken: Broken) -> dg.JobDefinition:
     text = str(broken.error)
 
     def body(context: dg.OpExecutionContext, inputs: dict[str, Any]) -> None:
-        raise dg.Failure(description=text, allow_retries=False)
+        raise installation(broken.error)
 
     op = dg.OpDefinition(name=f"{broken.name}__broken", compute_fn=body, ins={}, outs={}, description=text)
     wiring: dict[dg.NodeInvocation, dict[str, dg.DependencyDefinition]] = {dg.NodeInvocation(op.name, alias="broken"): {}}

@@ -11,7 +11,7 @@ import msgspec
 from holdfast.errors import AuthorError
 from holdfast.model.manifest import Parameter
 from holdfast.notebook.parameters import validate
-from holdfast_dagster.internals import refusal
+from holdfast_dagster.failing import refusal
 from holdfast_dagster.runbook import Runbook
 
 _SCALARS: dict[str, Any] = {

@@ -22,6 +22,7 @@ from holdfast_dagster.graph import build_graph, describe, tags
 from holdfast_dagster.partitions import partitions_definition
 from holdfast_dagster.runbook import Broken, Runbook, dagster_name, load_all
 from holdfast_dagster.schedules import build_schedules
+from holdfast_dagster.served import note_jobs
 
 _log = logging.getLogger("holdfast.dagster")
 
@@ -102,6 +103,7 @@ def gather(
         )
     parts = Parts(broken=broken)
     owned: dict[dg.AssetKey, Runbook] = {}
+    note_jobs({runbook.path: runbook.name for runbook in runbooks}, plain=executor is default_executor())
     for runbook in runbooks:
         try:
             _add(runbook, parts, owned, further.get(runbook.name, []), executor)

@@ -13,6 +13,7 @@ from holdfast.client.waking import claim_wake_up
 from holdfast.errors import AuthorError, HoldfastError, LookupFailedError
 from holdfast_dagster import names
 from holdfast_dagster.launching import launch_existing
+from holdfast_dagster.served import tell_location
 
 _log = logging.getLogger("holdfast.dagster")
 #: Where the rules of this process's code location lie: what ``build_definitions`` was called with.
@@ -65,6 +66,7 @@ def build_event_sensor(*, interval: int = 1) -> dg.SensorDefinition:
         description="Starts runbooks for events that came in, as the rules beside the runbooks say.",
     )
     def holdfast_events(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        tell_location(context)
         try:
             with Client.open() as client:
                 tender = Tender(client, _folders)

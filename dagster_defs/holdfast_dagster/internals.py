@@ -15,7 +15,6 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.step_launcher import StepLauncher
-from dagster._core.errors import DagsterUserCodeProcessError
 from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext, StepExecutionContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
@@ -29,12 +28,16 @@ from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
 from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy.pool import NullPool
 
 from holdfast.engine.identity import this_process
 from holdfast_dagster import names, sessions
 from holdfast_dagster.suspension import Superseded, Suspended
 
+#: SQLAlchemy engines that a process keeps: that of its run and that of the index.
+_ENGINES = 8
 _INTERRUPTED = "Execution was interrupted unexpectedly. No user initiated termination request was found, not treating as failure"
 
 
@@ -57,15 +60,31 @@ def mark_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
     instance.report_dagster_event(event, run_id=run.run_id)
 
 
-def refusal(error: Exception) -> Exception:
-    """``error`` so that Dagster's pages show its text alone: no stack trace of ours or theirs."""
-    told = SerializableErrorInfo(f"{error}\n", [], None)
-    return DagsterUserCodeProcessError(str(error), user_code_process_error_infos=[told])  # type: ignore[no-untyped-call]
-
-
 def start_worker_again(instance: dg.DagsterInstance, run: dg.DagsterRun, workspace: Any = None) -> None:
     """A new worker for a run that has none, counted as the run monitor counts."""
     instance.resume_run(run.run_id, workspace, instance.count_resume_run_attempts(run.run_id) + 1)
+
+
+def keep_engines() -> None:
+    """Let Dagster's SQLite event log use one SQLAlchemy engine per file instead of a new one for each event: an engine remembers the
+    statements that it has compiled, and to compile them costs more than to execute them. Connections are opened and closed as before.
+    """
+    theirs = sqlite_event_log.create_engine  # type: ignore[attr-defined]
+    if hasattr(theirs, "kept"):
+        return
+    kept: dict[str, Any] = {}
+
+    def create_engine(url: str, **options: Any) -> Any:
+        if options.get("poolclass") is not NullPool:
+            return theirs(url, **options)
+        if url not in kept:
+            while len(kept) >= _ENGINES:
+                del kept[next(iter(kept))]
+            kept[url] = theirs(url, **options)
+        return kept[url]
+
+    create_engine.kept = kept  # type: ignore[attr-defined]
+    sqlite_event_log.create_engine = create_engine  # type: ignore[assignment,attr-defined]
 
 
 class _Watched(StepLauncher):
@@ -99,6 +118,7 @@ class HoldfastExecutor(Executor):
         """The events of the run between its start and its end."""
         # jsonschema imports this when it is there and takes a second or more to build grammars that nothing here uses
         sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        keep_engines()
         instance, run_id = plan_context.instance, plan_context.run_id
         obstacle = why_not_native(instance)
         resumed = plan_context.resume_from_failure
@@ -270,4 +290,4 @@ class _Walk:
             self._instance.report_run_canceling(run)
 
 
-__all__ = ["HoldfastExecutor", "mark_resumed", "start_worker_again", "why_not_native"]
+__all__ = ["HoldfastExecutor", "keep_engines", "mark_resumed", "start_worker_again", "why_not_native"]

@@ -18,6 +18,7 @@ from dagster._core.code_pointer import CustomPointer
 from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, ResumeRunContext, RunLauncher, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs, ResumeRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData, serialize_value
+from dagster._time import get_current_timestamp
 
 from holdfast.client import Client
 from holdfast.config import Config
@@ -30,6 +31,8 @@ from holdfast_dagster.sessions import worker_label
 from holdfast_dagster.warm import Forked, Request, Warm
 
 Run: TypeAlias = dg.DagsterRun
+#: Seconds after which a run that is under way, and whose worker has signed off, is taken for one whose suspender or resumer died.
+GRACE = 15.0
 
 
 class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
@@ -89,7 +92,11 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def _start(self, run: Run, arguments: Any) -> None:
         with self._alone(run.run_id):
-            worker = self._worker(run.run_id)
+            now = self._instance.get_run_by_id(run.run_id)
+            if now is not None and arguments is ResumeRunArgs and (now.is_finished or now.status.value == "SUSPENDED"):
+                self._instance.report_engine_event(f"No further worker is started: the run is {now.status.value}", run, cls=type(self))
+                return
+            worker = worker_of(now) if now is not None else None
             if worker and alive(worker):
                 self._instance.report_engine_event(f"No further worker is started: {worker} is at it", run, cls=type(self))
                 return
@@ -173,10 +180,6 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     # ---- looking
 
-    def _worker(self, run_id: str) -> str | None:
-        run = self._instance.get_run_by_id(run_id)
-        return worker_of(run) if run is not None else None
-
     @property
     def supports_check_run_worker_health(self) -> bool:
         """Yes."""
@@ -187,6 +190,10 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         for child in self._children:
             child.poll()
         worker = worker_of(run)
+        if not worker and signed_off(run):  # about to be suspended, or about to get a worker: neither takes long
+            record = self._instance.get_run_record_by_id(run.run_id)
+            if record is not None and get_current_timestamp() - record.update_timestamp.timestamp() < GRACE:
+                return CheckRunHealthResult(WorkerStatus.RUNNING, "its worker has just signed off")
         if not worker:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no worker was started")
         if alive(worker):
@@ -227,6 +234,11 @@ def worker_of(run: Run) -> str | None:
     """The last worker that was started for the run; None when there was none (a re-execution inherits the tags of another run)."""
     worker = run.tags.get(names.WORKER, "")
     return worker if worker.startswith(f"{worker_label(run.run_id)}@") else None
+
+
+def signed_off(run: Run) -> bool:
+    """Whether the run's last worker has said that it does nothing more for it, and no other was started."""
+    return run.tags.get(names.WORKER) == ""
 
 
 def alive(worker: str) -> bool:

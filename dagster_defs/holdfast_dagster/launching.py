@@ -1,7 +1,7 @@
 """Starting a runbook in Dagster from outside, and acting on it: what ``holdfast launch`` and the gateway use.
 
-Only the instance is needed (``DAGSTER_HOME``): no webserver, no code server. The run knows where its notebook is and is shown under
-the job of that name in the code location ``holdfast_dagster.here``.
+Only the instance is needed (``DAGSTER_HOME``): no webserver, no code server. The run is shown under the notebook's job in the code
+location that serves it (see :mod:`holdfast_dagster.served`); as long as none has said so, in ``holdfast_dagster.here``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 import dagster as dg
 import msgspec
-from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
+from dagster._core.code_pointer import CodePointer, CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.errors import DagsterRunAlreadyExists
+from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
@@ -31,7 +32,8 @@ from holdfast_dagster.definitions import build_definitions
 from holdfast_dagster.instance import open_instance, shown_folder
 from holdfast_dagster.internals import mark_resumed, start_worker_again
 from holdfast_dagster.names import LOCATION
-from holdfast_dagster.runbook import Runbook, load_all, nearest
+from holdfast_dagster.runbook import Runbook, dagster_name, load_all, nearest
+from holdfast_dagster.served import Place, place_of
 
 _RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
 
@@ -86,13 +88,9 @@ def launch(
         with dg.DagsterInstance.get() as mine:
             return launch(notebook, parameters, key=key, tags=tags, instance=mine, client=client)
     path = Path(notebook).absolute()
-    if not path.is_file():
-        raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
-    (runbooks, broken) = load_all(path, _prefix(path, instance))
-    if broken:
-        raise broken[0].error
+    runbook, place = _loaded(path, instance)
     execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
-    return _submitted(instance, execution, runbooks[0], {**({names.KEY: key} if key is not None else {}), **(tags or {})})
+    return _submitted(instance, execution, runbook, place, {**({names.KEY: key} if key is not None else {}), **(tags or {})})
 
 
 def launch_existing(instance: dg.DagsterInstance, execution: Execution, *, tags: Mapping[str, str] | None = None) -> Launched:
@@ -101,31 +99,35 @@ def launch_existing(instance: dg.DagsterInstance, execution: Execution, *, tags:
     Raises:
         LookupFailedError: HF605. AuthorError: HF101 to HF103.
     """
-    path = Path(execution.path or "")
+    runbook, place = _loaded(Path(execution.path or ""), instance)
+    return _submitted(instance, execution, runbook, place, tags or {})
+
+
+def _loaded(path: Path, instance: dg.DagsterInstance) -> tuple[Runbook, Place | None]:
+    """The runbook under the name that it is served as, and where.
+
+    Raises:
+        LookupFailedError: HF605. AuthorError: HF101 to HF103, HF190.
+    """
     if not path.is_file():
         raise LookupFailedError("HF605", "no such notebook", cure="Check the path.", file=str(path))
+    place = place_of(instance, path)
     (runbooks, broken) = load_all(path, _prefix(path, instance))
     if broken:
         raise broken[0].error
-    return _submitted(instance, execution, runbooks[0], tags or {})
+    return msgspec.structs.replace(runbooks[0], name=place.job.name) if place is not None else runbooks[0], place
 
 
-def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runbook, tags: Mapping[str, str]) -> Launched:
+def _submitted(
+    instance: dg.DagsterInstance, execution: Execution, runbook: Runbook, place: Place | None, tags: Mapping[str, str]
+) -> Launched:
     run_id = str(uuid.uuid5(_RUNS, execution.id))
     there = instance.get_run_by_id(run_id)
     new = there is None
     if there is None:
         given = {names.CONTINUES: execution.id, **tags}
         try:
-            there = _created(
-                instance,
-                runbook.path,
-                _prefix(runbook.path, instance),
-                runbook.name,
-                run_id,
-                run_config(runbook, execution.parameters),
-                given,
-            )
+            there = _created(instance, runbook, place, run_id, run_config(runbook, execution.parameters), given)
         except DagsterRunAlreadyExists:  # the same key, at the same time
             new = False
     if new or (there is not None and there.status == dg.DagsterRunStatus.NOT_STARTED):  # whoever made it died before it was submitted
@@ -136,21 +138,47 @@ def _submitted(instance: dg.DagsterInstance, execution: Execution, runbook: Runb
 
 
 def _created(
-    instance: dg.DagsterInstance, path: Path, prefix: str, job_name: str, run_id: str, config: Mapping[str, Any], tags: Mapping[str, str]
+    instance: dg.DagsterInstance, runbook: Runbook, place: Place | None, run_id: str, config: Mapping[str, Any], tags: Mapping[str, str]
 ) -> dg.DagsterRun:
-    pointer = CustomPointer(ModuleCodePointer(__name__, repository_for.__name__, None), [str(path), prefix], [])
-    job = ReconstructableRepository(pointer, executable_path=sys.executable).get_reconstructable_job(job_name)
-    served = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION, working_directory=str(Path.cwd()))
-    location = ManagedGrpcPythonEnvCodeLocationOrigin(served, LOCATION)
-    origin = RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name)
+    alone = dagster_name(runbook.path.stem)
+    prefix = runbook.name.removesuffix(alone) if runbook.name.endswith(alone) else None
+    code = place.code if place is not None else None
+    light = _alone(runbook.path, prefix, code) if prefix is not None else None  # of its notebook: the whole location need not be loaded
+    whole = _repository(code.code_pointer, code) if code is not None else None
+    job = (light or whole or _alone(runbook.path, "", code)).get_reconstructable_job(runbook.name)
+    definition = job.get_definition()
+    if place is not None and not place.job.plain and whole is not None:
+        job = whole.get_reconstructable_job(runbook.name)
     return instance.create_run_for_job(
-        job_def=job.get_definition(),
+        job_def=definition,
         run_id=run_id,
         run_config=config,
-        tags={**job.get_definition().run_tags, **tags},
-        remote_job_origin=origin,
+        tags={**definition.run_tags, **tags},
+        remote_job_origin=place.origin if place is not None else _origin(runbook.name),
         job_code_origin=job.get_python_origin(),
     )
+
+
+def _alone(path: Path, prefix: str, code: RepositoryPythonOrigin | None) -> ReconstructableRepository:
+    return _repository(CustomPointer(ModuleCodePointer(__name__, repository_for.__name__, None), [str(path), prefix], []), code)
+
+
+def _repository(pointer: CodePointer, code: RepositoryPythonOrigin | None) -> ReconstructableRepository:
+    """Loaded by ``pointer``, in the image and by the interpreter that ``code`` names."""
+    if code is None:
+        return ReconstructableRepository(pointer, executable_path=sys.executable)
+    return ReconstructableRepository(
+        pointer,
+        container_image=code.container_image,
+        executable_path=code.executable_path,
+        entry_point=code.entry_point,
+        container_context=code.container_context,
+    )
+
+
+def _origin(job: str) -> RemoteJobOrigin:
+    served = LoadableTargetOrigin(executable_path=sys.executable, module_name=LOCATION, working_directory=str(Path.cwd()))
+    return RemoteJobOrigin(RemoteRepositoryOrigin(ManagedGrpcPythonEnvCodeLocationOrigin(served, LOCATION), "__repository__"), job)
 
 
 class Control:

@@ -17,6 +17,8 @@ RUNBOOK: Final = "holdfast/runbook"
 KEY: Final = "holdfast/key"
 #: On runs launched for an execution that exists already (a continuation): its id. The run continues it instead of making a new one.
 CONTINUES: Final = "holdfast/continues"
+#: On runs of executions that another execution has started: its id.
+PARENT: Final = "holdfast/parent"
 #: On runs whose worker was started by Holdfast's launcher: who it is (hidden in the UI, as every tag with this prefix).
 WORKER: Final = ".dagster/holdfast_worker"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dagster as dg
+import psutil
 
 #: So often Dagster starts another process for a step whose process died. What fails otherwise is not tried again by Dagster.
 DEATHS = dg.RetryPolicy(max_retries=3, delay=1)
@@ -18,3 +19,11 @@ def alone_in_its_process(context: Any) -> bool:
     """
     plan = context.get_step_execution_context().execution_plan
     return len(plan.step_keys_to_execute) == 1
+
+
+def run_worker(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process that Dagster has started for the run: this one, or one that has started this one; None where that is not known."""
+    started = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_START)
+    pid = started[-1].dagster_event.pid if started and started[-1].dagster_event else None
+    me = psutil.Process()
+    return pid if pid is not None and pid in {me.pid, *(p.pid for p in me.parents())} else None

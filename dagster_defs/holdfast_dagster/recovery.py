@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 from dagster._core.launcher.base import LaunchRunContext
 
 from holdfast.client import Client
+from holdfast.client.waking import claim_wake_up, orphans
 from holdfast.engine import identity
+from holdfast.engine.beside import BETWEEN
 from holdfast.errors import LookupFailedError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
-from holdfast_dagster.choosing import executions_of
+from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.internals import start_worker_again
-from holdfast_dagster.launcher import HoldfastRunLauncher, alive, cancel_executions, worker_of
+from holdfast_dagster.launcher import GRACE, HoldfastRunLauncher, alive, cancel_executions, signed_off, worker_of
 
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-#: Seconds after which a run that was told to go on and has no worker is taken for one whose resumer died.
-_GRACE = 15.0
 _CANCELLED = "cancelled"
+#: Dagster's tag on a failed run that it will re-execute by itself.
+_WILL_RETRY = "dagster/will_retry"
 
 
 def lost_runs(instance: dg.DagsterInstance, client: Client) -> list[dg.DagsterRun]:
@@ -36,8 +40,7 @@ def lost_runs(instance: dg.DagsterInstance, client: Client) -> list[dg.DagsterRu
 def _is_lost(client: Client, run: dg.DagsterRun, quiet: float) -> bool:
     worker = worker_of(run)
     if worker is None:
-        went_on = run.tags.get(names.WORKER) == "" and run.status == dg.DagsterRunStatus.STARTED
-        return went_on and quiet > _GRACE
+        return signed_off(run) and run.status == dg.DagsterRunStatus.STARTED and quiet > GRACE
     if identity.gone(worker):
         return True
     if alive(worker):
@@ -75,7 +78,39 @@ def _replaced(instance: dg.DagsterInstance, client: Client, run: dg.DagsterRun) 
     executions = executions_of(client, run)
     instance.report_run_failed(run, f"{worker_of(run)} is gone; another run continues what it worked on")
     unfinished = [e for e in executions if not e.status.ended]
-    return [continue_in_a_new_run(instance, run, unfinished[0])] if unfinished else []
+    if not unfinished or run.job_code_origin is None:  # made by a program that is gone: nobody else has its definitions
+        return []
+    return [continue_in_a_new_run(instance, run, unfinished[0])]
+
+
+def continue_failed(instance: dg.DagsterInstance, client: Client, since: float) -> list[str]:
+    """Continue the executions of runs that Dagster has marked as failed after ``since`` (seconds since the epoch) because their worker
+    died: those in which no step has failed, and that Dagster itself does not try again.
+
+    Returns:
+        the ids of the new runs.
+    """
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC))
+    found = []
+    left: set[str] | None = None
+    for run in instance.get_runs(filters=filters):
+        worker = run.tags.get(names.WORKER, "")
+        if not identity.gone(worker) or run.job_code_origin is None or run.tags.get(_WILL_RETRY) == "true":
+            continue
+        left = {e.id for e in orphans(client)} if left is None else left
+        for execution in executions_of(client, run):
+            dropped = execution.id in left or (execution.status == Status.SUSPENDED and execution.reason == BETWEEN)
+            latest = run_of(instance, execution.id, execution.runbook)
+            if not dropped or latest is None or latest.run_id != run.run_id or _step_failed(instance, run.run_id):
+                continue
+            if claim_wake_up(client, execution.id, "recovery"):
+                found.append(continue_in_a_new_run(instance, run, execution))
+                break
+    return found
+
+
+def _step_failed(instance: dg.DagsterInstance, run_id: str) -> bool:
+    return bool(instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE))
 
 
 def cancel_with_runs(instance: dg.DagsterInstance, client: Client, runs: list[dg.DagsterRun]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -9,13 +10,17 @@ import dagster as dg
 import msgspec
 
 from holdfast.client import Client
-from holdfast.client.waking import claim_wake_up, due
+from holdfast.client.waking import claim_wake_up, driven_by, due
+from holdfast.errors import AuthorError, LookupFailedError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
+from holdfast_dagster.children import adopt_children, family_run
 from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.internals import mark_resumed, start_worker_again
-from holdfast_dagster.recovery import cancel_with_runs, continue_in_a_new_run, recover_runs
+from holdfast_dagster.launching import launch_existing
+from holdfast_dagster.recovery import cancel_with_runs, continue_failed, continue_in_a_new_run, recover_runs
 
+_log = logging.getLogger("holdfast.dagster")
 #: Suspended runs whose executions are looked at in one tick, to find those that somebody else ended meanwhile.
 _PAGE = 50
 #: Seconds by which two looks for cancelled runs overlap: clocks differ.
@@ -52,12 +57,17 @@ def resume_due(
             return resume_due(instance, own, by=by, workspace=workspace, foreign=foreign)
     resumed: list[str] = []
     room: int | None = None
+    children = False
     for execution in due(client):
         if foreign is not None and foreign.get(execution.id) == execution.updated_at:
             continue
         run = run_of(instance, execution.id, execution.runbook)
-        if run is None:  # it was not started by Dagster
-            if foreign is not None:
+        if run is None:
+            if execution.parent is not None and family_run(instance, client, execution) is not None:
+                children = True
+            elif driven_by(client, execution.id, "dagster", instance.root_directory):
+                resumed += _anew(instance, client, execution, by=by)
+            elif foreign is not None:  # it was not started by Dagster
                 foreign[execution.id] = execution.updated_at
             continue
         room = workers_wanted(instance) if room is None else room
@@ -66,7 +76,18 @@ def resume_due(
         started = resume_run(instance, client, run, execution, by=by, workspace=workspace)
         if started is not None:
             resumed.append(started)
-    return resumed
+    return resumed + (adopt_children(instance, client, by=by) if children else [])
+
+
+def _anew(instance: dg.DagsterInstance, client: Client, execution: Execution, *, by: str) -> list[str]:
+    """Somebody has deleted the run of a suspended execution: it goes on as another one."""
+    if not claim_wake_up(client, execution.id, by):
+        return []
+    try:
+        return [launch_existing(instance, execution).run]
+    except (AuthorError, LookupFailedError) as error:
+        _log.error("execution %s: %s", execution.id, error)
+        return []
 
 
 def workers_wanted(instance: dg.DagsterInstance) -> int:
@@ -160,9 +181,11 @@ def look(instance: dg.DagsterInstance, client: Client, cursor: str | None) -> tu
     resumed = resume_due(instance, client, by="sensor")
     page = settle_ended(instance, client, seen.page)
     cancelled = settle_cancelled(instance, client, seen.at - _OVERLAP)
-    recovered = recover_runs(instance, client)
+    recovered = recover_runs(instance, client) + continue_failed(instance, client, seen.at - _OVERLAP)
+    adopted = adopt_children(instance, client, by="sensor")
     said = [f"continued {len(resumed)}: {', '.join(resumed)}"] if resumed else []
     said += [f"recovered {len(recovered)}: {', '.join(recovered)}"] if recovered else []
+    said += [f"launched for children: {', '.join(adopted)}"] if adopted else []
     said += [f"cancelled with their runs: {', '.join(cancelled)}"] if cancelled else []
     return msgspec.json.encode(Seen(at=client.store.now(), page=page)).decode(), said
 

@@ -75,7 +75,7 @@ def _workspace(home: Path, folder: Path) -> None:
     told = '"""Written by `holdfast up`: what it serves."""\n\nfrom holdfast_dagster import build_definitions\n\n'
     told += f"defs = build_definitions({str(folder)!r})\n"
     code.write_text(told, encoding="utf-8")
-    target = {"relative_path": str(code), "working_directory": str(folder), "location_name": LOCATION}
+    target = {"relative_path": str(code), "working_directory": str(folder), "location_name": LOCATION, "attribute": "defs"}
     (home / "holdfast" / "workspace.yaml").write_text(json.dumps({"load_from": [{"python_file": target}]}), encoding="utf-8")
 
 

@@ -21,7 +21,8 @@ from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt
 from holdfast_dagster import links, names, showing
 from holdfast_dagster.choosing import choose_execution, executions_of, point_run_at
-from holdfast_dagster.processes import alone_in_its_process
+from holdfast_dagster.failing import installation, step_failed
+from holdfast_dagster.processes import alone_in_its_process, run_worker
 from holdfast_dagster.suspension import Superseded, Suspended
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class RunSessions:
             client, driver = self._driver(runbook, parameters, beside)
             return self._run(context, step, client, driver)
         except HoldfastError as error:  # no use to try again: that is for workers that died
-            raise dg.Failure(description=str(error), allow_retries=False) from error
+            raise installation(error) from error
 
     def _run(self, context: Any, step: str, client: Client, driver: Driver) -> StepResult:
         stood: Stood | None = None
@@ -158,9 +159,7 @@ class RunSessions:
                 raise Suspended(why, links=leads)
             context.log.warning(f"{stood.step} waits: {why}")
             return msgspec.structs.replace(result, state="suspended", reason=why)
-        failure = stood.failure
-        what = f"{stood.step}: {failure.headline}" if failure is not None else f"{stood.step} did not run: {stood.reason}"
-        raise dg.Failure(description=what, metadata=result.metadata, allow_retries=False)
+        raise step_failed(client, driver.execution, stood, result.metadata)
 
     @staticmethod
     def _waits_for(client: Client, driver: Driver, stood: Stood) -> tuple[str, dict[str, Any]]:
@@ -198,6 +197,7 @@ class RunSessions:
 
         run = self._instance.get_run_by_id(self._run_id)
         assert run is not None
+        self._sign(run)
         execution = choose_execution(client, self._instance, run, runbook, parameters)
         begun = any(e.id == execution.header.id for e in executions_of(client, run))
         point_run_at(self._instance, run, execution)
@@ -225,6 +225,13 @@ class RunSessions:
                 threading.Event().wait(_BETWEEN_CLAIMS)
             else:
                 return driver
+
+    def _sign(self, run: dg.DagsterRun) -> None:
+        """Write down who works on the run where neither the executor nor the launcher does: a worker that died would not be missed."""
+        if run.tags.get(names.WORKER, "").startswith(worker_label(self._run_id)) or self._instance.is_ephemeral:
+            return
+        if not self._instance.run_launcher.supports_check_run_worker_health and (pid := run_worker(self._instance, self._run_id)):
+            self._instance.add_run_tags(self._run_id, {names.WORKER: identity.identity(pid, worker_label(self._run_id)) or ""})
 
     def _held(self, client: Client, execution: Execution, error: OperatorError, label: str, *, patient: bool) -> None:
         """Somebody else has the execution: another worker of this run, or a person at a terminal.
@@ -317,6 +324,8 @@ def _log(context: Any, step: str, told: Told) -> None:
             stream.flush()
         if text.strip():
             context.log.info(text.rstrip("\n"))
+    elif told.what in ("updated", "running"):
+        context.log.info(told.text or showing.text_of(told.output).rstrip("\n"))
     elif told.what == "attempt" and told.attempt > 1:
         context.log.info(f"{step}: attempt {told.attempt}")
     elif told.what == "failed":

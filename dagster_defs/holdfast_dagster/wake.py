@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from holdfast.client import Client
+from holdfast_dagster.children import adopt_children
 from holdfast_dagster.recovery import recover_runs
 from holdfast_dagster.resuming import resume_due
 
@@ -19,6 +20,7 @@ def main() -> None:
     with dg.DagsterInstance.from_config(str(Path(home))) as instance, Client.open() as client:
         resume_due(instance, client, by="wake")
         recover_runs(instance, client)
+        adopt_children(instance, client, by="wake")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import dagster as dg
 
 from holdfast.client import Client
 from holdfast.client.tending import Tender
+from holdfast_dagster.children import adopt_children
 from holdfast_dagster.eventing import start_due
-from holdfast_dagster.recovery import recover_runs
+from holdfast_dagster.recovery import continue_failed, recover_runs
 from holdfast_dagster.resuming import resume_due, settle_cancelled, settle_ended
 
 #: Seconds between two looks for what is due; one in ``_RARELY`` also looks for lost workers.
@@ -48,6 +49,8 @@ def _look(instance: dg.DagsterInstance, client: Client, parent: socket.socket) -
             settle_cancelled(instance, client, before - _OVERLAP)
             page = settle_ended(instance, client, page)
             recover_runs(instance, client)
+            continue_failed(instance, client, before - _OVERLAP)
+            adopt_children(instance, client, by="waker")
 
 
 def _closed(parent: socket.socket, seconds: float) -> bool:

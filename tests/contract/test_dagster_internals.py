@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from dagster._core.execution.context.system import StepExecutionContext  # noqa:
 from dagster._core.execution.plan.active import ActiveExecution  # noqa: E402
 from dagster._core.execution.plan.execute_plan import dagster_event_sequence_for_step  # noqa: E402
 from dagster._core.storage.dagster_run import IN_PROGRESS_RUN_STATUSES, DagsterRunStatus  # noqa: E402
+from dagster._core.storage.event_log.sqlite import sqlite_event_log  # noqa: E402
 
 from holdfast_dagster import internals  # noqa: E402
 
@@ -61,3 +64,22 @@ def test_an_instance_without_monitoring_says_why_it_cannot_suspend() -> None:
 def _assigned(kind: type) -> list[str]:
     source = inspect.getsource(kind.__init__)  # type: ignore[misc]
     return [word.split(":")[0].split(" ")[0].removeprefix("self.") for word in source.split() if word.startswith("self._")]
+
+
+def test_an_event_log_that_keeps_its_engine_stores_and_reads_the_same_and_holds_no_connection(tmp_path: Path) -> None:
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    internals.keep_engines()
+    internals.keep_engines()
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        runs = [instance.create_run_for_job(nothing) for _ in range(12)]
+        for run in runs:
+            instance.report_engine_event("one", run)
+            instance.report_engine_event("two", run)
+        for run in runs:
+            assert [e.message for e in instance.all_logs(run.run_id)] == ["one", "two"]
+    held = [os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{n}")]
+    assert not [file for file in held if file.startswith(str(tmp_path)) and file.endswith(".db")]
+    assert len(sqlite_event_log.create_engine.kept) <= 8  # type: ignore[attr-defined]

@@ -87,7 +87,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         (home.folder / "defs.py").write_text(DEFINITIONS)
         made = Runs(home)
         _runbooks(made)
-        made.first = {name: made.launch(name) for name in ("cleans", "goes_on", "jumps", "tries", "slow", "both")}
+        made.first = {name: made.launch(name) for name in ("cleans", "goes_on", "jumps", "tries", "slow", "both", "many")}
         yield made
         for run in made.instance.get_runs():
             if not run.is_finished:
@@ -113,6 +113,8 @@ def _runbooks(runs: Runs) -> None:
     once = f"import os\nassert len(open({str(runs.log)!r}).read().split('try-a')) > 2, 'not yet'"
     book("tries", [("step:a", note("try-a") + once, {"retry": {"count": 3, "delay": 0}}), ("step:b", "1")])
     book("slow", [("step:a", note("slow-a") + "import time\ntime.sleep(600)", {"timeout": 8}), ("step:b", note("slow-b"))])
+    each = "import time\nfrom holdfast import for_each\nprint(sum(for_each(range(20), lambda n: time.sleep(0.4) or n, label='volumes')))"
+    book("many", [("step:a", each)])
     for region in ("east", "west"):
         (runs.home.runbooks / region).mkdir()
         made = book("costs", [(f"asset:{region}_costs", note(f"costs-{region}") + f"'{region}'")], group=f"{region}__costs")
@@ -125,6 +127,15 @@ def test_a_step_tagged_always_is_an_op_that_ran_and_a_teardown_is_none(runs: Run
     assert runs.kinds(id) == {"make": "STEP_SUCCESS", "breaks": "STEP_FAILURE", "tidy": "STEP_SUCCESS"}
     assert runs.noted("clean") == ["clean-make", "clean-break", "clean-tidy"]
     assert "tidied" in [e.user_message for e in runs.instance.all_logs(id) if e.step_key == "tidy"]
+
+
+def test_the_log_says_how_far_a_loop_has_come_and_the_step_how_it_ended(runs: Runs) -> None:
+    id = runs.first["many"]
+    runs.ended(id, "SUCCESS")
+    bars = [said for said in (e.user_message for e in runs.instance.all_logs(id)) if said.startswith("volumes [")]
+    assert 2 <= len(bars) <= 5, "now and then, not each time"
+    assert any("left" in said for said in bars)
+    assert any(said == "190" for said in (e.user_message for e in runs.instance.all_logs(id)))
 
 
 def test_a_failure_that_is_tolerated_makes_nothing_and_lets_go_on(runs: Runs) -> None:
@@ -147,6 +158,20 @@ def test_retries_are_the_journals_and_a_timeout_is_a_failure(runs: Runs) -> None
         for e in runs.instance.all_logs(id)
         if e.dagster_event and e.dagster_event.is_step_failure
     )
+
+
+def test_a_failure_is_told_once_with_its_cell_and_its_cure_and_without_a_stack_of_ours(runs: Runs) -> None:
+    id = runs.first["cleans"]
+    runs.ended(id, "FAILURE")
+    (event,) = [e for e in (r.dagster_event for r in runs.instance.all_logs(id)) if e and e.is_step_failure]
+    data = event.step_failure_data
+    what, where, cure = data.error.message.splitlines()
+    assert (what, where) == ("ValueError: no", "Where: step breaks, cell 1 (c1) of cleans.ipynb")
+    assert cure.startswith("What to do: ")
+    assert "Re-execute from failure" in cure
+    assert (data.error.stack, data.error.cause, data.error.context) == ([], None, None)
+    assert "ValueError" in data.user_failure_data.metadata["error"].value, "the cell's own traceback, as the notebook has it"
+    assert "site-packages" not in str(event)
 
 
 def test_two_runbooks_of_one_name_are_two_executions_of_one_run(runs: Runs) -> None:

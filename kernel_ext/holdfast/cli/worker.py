@@ -100,8 +100,11 @@ def signal(desk: Desk, id: str, name: str, value: str | None, key: str | None) -
             raise bad_input(
                 f"--value is not JSON: {error.msg} at character {error.pos}", "Quote it for the shell: --value '{\"status\": 0}'"
             ) from None
+    from holdfast.client.waking import wake_scheduler
+
     client = desk.client()
     entry = client.signal(id, name, payload, key=key, via="cli")
+    wake_scheduler(client, entry.execution)
     if desk.as_json:
         desk.document({"execution": entry.execution, "signal": name, "seq": entry.seq, "at": entry.at})
         return

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Collection
 
 from holdfast.client.client import Client
-from holdfast.executions import waking
+from holdfast.executions import family, waking
 from holdfast.foundation import process
 from holdfast.journal.errors import OnceTaken
 from holdfast.model.entry import Draft, Kind
@@ -23,6 +23,33 @@ def due(client: Client, *, leave: Collection[str] = (), limit: int | None = None
         StoreError.
     """
     return waking.due(client.store, leave=leave, limit=limit)
+
+
+def orphans(client: Client) -> list[Execution]:
+    """Running executions whose worker is gone.
+
+    Raises:
+        StoreError.
+    """
+    return waking.orphans(client.store)
+
+
+def left_children(client: Client) -> list[Execution]:
+    """Children of executions that nobody works on, which may themselves go on: see ``holdfast.executions.waking``.
+
+    Raises:
+        StoreError.
+    """
+    return waking.left_children(client.store)
+
+
+def ancestors(client: Client, execution: Execution) -> list[Execution]:
+    """Whoever started the execution, whoever started that, and so on.
+
+    Raises:
+        StoreError.
+    """
+    return family.ancestors(client.store, execution)
 
 
 def claim_wake_up(client: Client, id: str, by: str) -> bool:
@@ -50,6 +77,16 @@ def note_scheduler(client: Client, id: str, launcher: str, home: str, run: str =
     once = f"scheduler:{launcher}:{home}:{run}"
     with contextlib.suppress(OnceTaken):
         client.store.append(id, (Draft(kind=Kind.NOTE, body=body, actor=launcher, once=once),), fence=None)
+
+
+def driven_by(client: Client, id: str, launcher: str, home: str) -> bool:
+    """Whether that scheduler was the last to drive the execution, or the nearest one above it that any has driven.
+
+    Raises:
+        StoreError.
+    """
+    scheduler = waking.scheduler_of(client.store, id)
+    return scheduler is not None and (scheduler.launcher, scheduler.home) == (launcher, home)
 
 
 def wake_scheduler(client: Client, id: str) -> bool:

@@ -109,12 +109,18 @@ class CellsMixin:
     holdfast_run: dict[str, Any] | None = None
     reply: Reply | None = None
     on_output: Callable[[int, Any], None] | None = None
+    on_update: Callable[[int, Any], None] | None = None
     #: Held while an output enters the notebook, so that it can be written out from another thread.
     notebook_lock: threading.RLock
 
-    def prepare(self, lock: threading.RLock, on_output: Callable[[int, Any], None] | None) -> None:
+    def prepare(
+        self,
+        lock: threading.RLock,
+        on_output: Callable[[int, Any], None] | None,
+        on_update: Callable[[int, Any], None] | None = None,
+    ) -> None:
         """Wire the client up; before anything else is done with it."""
-        self.notebook_lock, self.on_output = lock, on_output
+        self.notebook_lock, self.on_output, self.on_update = lock, on_output, on_update
         theirs = getattr(self, "on_cell_executed", None)
 
         async def executed(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any] | None) -> None:
@@ -137,10 +143,13 @@ class CellsMixin:
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> Any:
         """Take one message of the kernel into the notebook."""
+        updates = msg["msg_type"] == "update_display_data"
         with self.notebook_lock:
             output = super().process_message(msg, cell, cell_index)  # type: ignore[misc]
         if output is not None and self.on_output is not None:
             self.on_output(cell_index, output)
+        elif updates and self.on_update is not None:
+            self.on_update(cell_index, {"output_type": "display_data", "data": msg["content"].get("data") or {}})
         return output
 
 

@@ -19,12 +19,15 @@ from holdfast.executions.evidence import outputs_of
 from holdfast.executions.find import require_step
 from holdfast.executions.history import history
 from holdfast.executions.requests import Asked
+from holdfast.foundation import clock, durations
 from holdfast.journal.store import Store
 from holdfast.model.entry import Kind
 from holdfast.model.execution import Status
 
 #: Seconds between two looks at whether the engine is still there.
 _LOOK = 0.2
+#: Seconds after which a step that goes on is said to; again after twice as long, and so on.
+_FIRST_WORD = 60.0
 
 
 class Driver:
@@ -78,11 +81,15 @@ class Driver:
         self._gate.release(name)
         if self._beside is not None:
             self._gate.close()
+        began, pause = clock.monotonic(), _FIRST_WORD
         while name not in news.stood:
             over = self._over.is_set()
             one = news.take(0.0 if over else _LOOK)
             if one is None and over:
                 break
+            if (spent := clock.monotonic() - began) >= pause:
+                pause *= 2
+                yield Told(step=name, what="running", text=f"{name} has been running for {durations.text(round(spent))}")
             if isinstance(one, Told) and one.step in (name, ""):
                 yield one
         self._raise()

@@ -11,7 +11,7 @@ from typing import Any
 from holdfast.config import Config
 from holdfast.errors import Fenced, HoldfastError, StoreError
 from holdfast.executions.requests import Asked
-from holdfast.executions.waking import claim_wake_up, due
+from holdfast.executions.waking import claim_wake_up, due, orphans
 from holdfast.journal.ownership import this_process
 from holdfast.journal.store import Store
 from holdfast.model.execution import Execution, Mode
@@ -73,8 +73,10 @@ class Family:
         room = self._config.parallel_kernels - len(self._running)
         if room <= 0 or self._told is not None:
             return
-        for header in due(self._store, queued=True, parent=self._parent, leave=self._running, limit=room):
-            if header.mode == Mode.BATCH and claim_wake_up(self._store, header.id, self._owner):
+        found = due(self._store, queued=True, parent=self._parent, leave=self._running, limit=room)
+        found += orphans(self._store, parent=self._parent)  # begun by a worker of the parent that has died
+        for header in found[:room]:
+            if header.mode == Mode.BATCH and header.id not in self._running and claim_wake_up(self._store, header.id, self._owner):
                 thread = threading.Thread(target=self._work, args=(header,), name=f"child-{header.id}", daemon=True)
                 self._running[header.id] = thread
                 thread.start()

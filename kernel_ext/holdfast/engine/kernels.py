@@ -51,6 +51,7 @@ class Seat(msgspec.Struct, frozen=True, kw_only=True):
     setup: tuple[Sent, ...]  # cells that every new kernel runs first
     on_start: Callable[[int, str], None]  # pid and start time of a new process
     on_output: Callable[[int, Any], None]
+    on_update: Callable[[int, Any], None]
     on_cell: Callable[[str, int, str, str], None]  # "started" | "ended", index, step, state
     on_told: Callable[[int, str, dict[str, Any]], None]  # index, step, what the kernel said
     start_timeout: float = 60.0
@@ -113,7 +114,7 @@ class Kernel:
         self.seat.logs.mkdir(parents=True, exist_ok=True)
         self._log = self.seat.logs / f"kernel-{os.getpid()}-{self.number}.log"
         client: CellsMixin = self.seat.make_client()
-        client.prepare(self.seat.lock, self.seat.on_output)
+        client.prepare(self.seat.lock, self.seat.on_output, self.seat.on_update)
         self._client = client
         self._client.km = manager(forked="HOLDFAST_KERNEL_NURSERY" in self.seat.environment)
         try:

@@ -74,6 +74,9 @@ class Announcer(Watcher):
     def output(self, index: int, output: Any) -> None:
         self._tell("output", index, output)
 
+    def updated(self, index: int, output: Any) -> None:
+        self._tell("updated", index, output)
+
     def cell_ended(self, index: int, step: str, state: str) -> None:
         self._tell("cell_ended", index, step, state)
 
@@ -82,6 +85,9 @@ class Announcer(Watcher):
 
     def step_ended(self, step: str, state: str, failure: Failure | None, retry_at: float | None) -> None:
         self._tell("step_ended", step, state, failure, retry_at)
+
+    def step_waits(self, step: str, reason: str) -> None:
+        self._tell("step_waits", step, reason)
 
     def note(self, text: str) -> None:
         self._tell("note", text)
@@ -142,6 +148,7 @@ class Stage:
             setup=self.layout.setup(lambda role: self.record.step(role).attempt),
             on_start=self._kernel_started,
             on_output=self.announce.output,
+            on_update=self.announce.updated,
             on_cell=self._on_cell,
             on_told=self.announce.cell_told,
             start_timeout=self.options.start_timeout,
@@ -201,6 +208,7 @@ class Stage:
     def suspended(self, step: str, end: StepEnd) -> None:
         """Say in the notebook, at the cell, what is waited for."""
         index = self._stopped_at(step)
+        self.announce.step_waits(step, end.reason or "")
         if index is None:
             self.announce.step_ended(step, "suspended", None, end.reply.get("due_at"))
             return

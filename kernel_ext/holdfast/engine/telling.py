@@ -14,12 +14,15 @@ from holdfast.foundation import clock
 from holdfast.model.execution import Execution
 from holdfast.model.manifest import Manifest, Step
 
+#: Seconds between two changes of a display that are told: a bar moves several times a second.
+_BETWEEN_UPDATES = 5.0
+
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that happened while a step ran."""
 
     step: str  # empty: of the whole execution
-    what: str  # "attempt" | "output" | "note" | "failed" (another attempt follows)
+    what: str  # "attempt" | "output" | "updated" | "running" | "note" | "failed" (another attempt follows)
     text: str = ""
     output: Any = None  # an nbformat output
     attempt: int = 0
@@ -56,6 +59,8 @@ class News(Watcher):
         self._outputs: dict[str, list[Any]] = {}
         self._attempts: dict[str, int] = {}
         self._step_of: dict[int, str] = {}
+        self._updated: dict[str, float] = {}  # step -> when the last change of a display was told
+        self._reasons: dict[str, str] = {}  # of steps that wait
         self.stood: dict[str, Stood] = {}  # of what was taken so far
         self.owned = threading.Event()
         self.manifest: Manifest | None = None
@@ -114,9 +119,20 @@ class News(Watcher):
             shown[-1] = joined
         self._put(Told(step=step, what="output", output=output))
 
+    def updated(self, index: int, output: Any) -> None:
+        """A display changed: the last state counts, and not every one is told."""
+        step, now = self._step_of.get(index, ""), clock.monotonic()
+        if now - self._updated.get(step, 0.0) >= _BETWEEN_UPDATES:
+            self._updated[step] = now
+            self._put(Told(step=step, what="updated", output=output))
+
     def note(self, text: str) -> None:
         """For people."""
         self._put(Told(step="", what="note", text=text))
+
+    def step_waits(self, step: str, reason: str) -> None:
+        """The step is about to be suspended."""
+        self._reasons[step] = reason
 
     def step_ended(self, step: str, state: str, failure: Failure | None, retry_at: float | None) -> None:
         """A step came to a state, or to its next attempt."""
@@ -124,7 +140,7 @@ class News(Watcher):
             what = failure.headline if failure else "failed"
             self._put(Told(step=step, what="failed", text=f"{what}; the next attempt starts at {clock.iso(retry_at)}"))
             return
-        reason = failure.headline if failure and state == "failed" else ""
+        reason = failure.headline if failure and state == "failed" else self._reasons.pop(step, "")
         if state == "failed" and retry_at is not None:
             state, reason = "suspended", f"{reason}; the next attempt starts at {clock.iso(retry_at)}"
         elif state == "failed" and self._tolerates(step):

@@ -62,6 +62,9 @@ class Watcher:
     def output(self, index: int, output: Any) -> None:
         """A cell printed or showed something (an nbformat output)."""
 
+    def updated(self, index: int, output: Any) -> None:
+        """A cell shows something else in the place of what it showed: a progress bar."""
+
     def cell_ended(self, index: int, step: str, state: str) -> None:
         """The kernel answered: ``ran | skipped | failed | suspended | cancelled``, or ``passed`` for a cell that is no code."""
 
@@ -70,6 +73,9 @@ class Watcher:
 
     def step_ended(self, step: str, state: str, failure: Failure | None, retry_at: float | None) -> None:
         """A step is ``succeeded | skipped | failed | suspended``; ``retry_at`` when another attempt follows."""
+
+    def step_waits(self, step: str, reason: str) -> None:
+        """What a step waits for that is about to be ``suspended``."""
 
     def note(self, text: str) -> None:
         """Something a person should know: a kernel died, a pause was asked for."""

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from holdfast.config import Config
+from holdfast.executions.family import ancestors
 from holdfast.foundation import plugins, process
 from holdfast.journal.errors import OnceTaken
 from holdfast.journal.ownership import gone, parse, unattended
@@ -60,25 +61,46 @@ def due(
     return [h for h in found if h.id not in leave][:limit]
 
 
-def orphans(store: Store) -> list[Execution]:
+def orphans(store: Store, *, parent: str | None = None) -> list[Execution]:
     """Running executions whose worker is gone: its lease ran out, or its process on this machine has ended.
+
+    Args:
+        parent: only what that execution has started.
 
     Raises:
         StoreError.
     """
     now = store.now()
-    running = store.headers(statuses=(Status.RUNNING,), newest_first=False)
+    running = store.headers(statuses=(Status.RUNNING,), parent=parent, newest_first=False)
     return [h for h in running if h.mode == Mode.BATCH and unattended(h, now, store.step_leases(h.id) if h.owner else ())]
 
 
-def scheduler_of(store: Store, id: str) -> Scheduler | None:
-    """Who was the last scheduler to drive the execution; None: a worker's to continue.
+def left_children(store: Store) -> list[Execution]:
+    """Children that may go on, or whose worker is gone, while nobody works on their parent: no worker of the family will take them.
 
     Raises:
         StoreError.
     """
-    told = _told(store, id)
-    return Scheduler(**{name: str(told[-1].get(name) or "") for name in Scheduler.__struct_fields__}) if told else None
+    found = []
+    for header in [*due(store, queued=True), *orphans(store)]:
+        above = store.header(header.parent) if header.parent is not None and header.mode == Mode.BATCH else None
+        if above is not None and (above.status != Status.RUNNING or unattended(above, store.now(), store.step_leases(above.id))):
+            found.append(header)
+    return found
+
+
+def scheduler_of(store: Store, id: str) -> Scheduler | None:
+    """Who was the last scheduler to drive the execution, or else the nearest one above it that was driven by any; None: a worker's to
+    continue.
+
+    Raises:
+        StoreError.
+    """
+    header = store.header(id)
+    for one in (id, *(above.id for above in (ancestors(store, header) if header is not None else ()))):
+        if told := _told(store, one):
+            return Scheduler(**{name: str(told[-1].get(name) or "") for name in Scheduler.__struct_fields__})
+    return None
 
 
 def runs_of(store: Store, id: str, launcher: str) -> list[str]:

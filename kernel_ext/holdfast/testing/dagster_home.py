@@ -89,20 +89,26 @@ class DagsterHome(Sandbox):
         (folder / "defs.py").write_text(_DEFINITIONS)
         super().__init__(folder, environment={"DAGSTER_HOME": str(self.home), **(environment or {})})
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._latest: dict[str, subprocess.Popen[bytes]] = {}
 
     def runbook(self, name: str, cells: Sequence[tuple[str, str] | tuple[str, str, dict[str, Any]]], **metadata: Any) -> Path:
         """Write one; see :meth:`Sandbox.notebook`."""
         made = self.notebook(name, cells, **metadata)
         return made.rename(self.runbooks / made.name)
 
-    def dagster(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a Dagster program (``daemon``, ``webserver``, ``api grpc``) in a process group of its own, on this folder's definitions."""
+    def dagster(self, program: str, *arguments: str, workspace: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a Dagster program (``daemon``, ``webserver``, ``code``) in a process group of its own, on this folder's definitions.
+
+        Args:
+            workspace: a file that says what is loaded instead.
+        """
         module, *words = {
             "daemon": ["dagster._daemon", "run"],
             "webserver": ["dagster_webserver"],
             "code": ["dagster", "api", "grpc"],
         }[program]
-        given = [*words, "-f", str(self.folder / "defs.py"), "-d", str(self.folder), *arguments]
+        code = ["-f", str(self.folder / "defs.py"), "-d", str(self.folder)] if workspace is None else ["-w", str(workspace)]
+        given = [*words, *code, *arguments]
         with open(self.folder / f"{program}.log", "ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *given],
@@ -114,7 +120,12 @@ class DagsterHome(Sandbox):
                 start_new_session=True,
             )
         self._processes.append(process)
+        self._latest[program] = process
         return process
+
+    def running(self, program: str) -> subprocess.Popen[bytes]:
+        """The last one that :meth:`dagster` started of that kind."""
+        return self._latest[program]
 
     def cut(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to it and to what it has started in its own group."""

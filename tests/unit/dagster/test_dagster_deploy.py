@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +38,17 @@ def test_the_instance_is_one_that_dagster_takes_and_that_can_suspend_runs(monkey
 def test_compose_starts_the_image_with_commands_that_exist_and_what_they_need() -> None:
     compose = loaded("compose.yaml")
     services = compose["services"]
-    assert set(services) == {"postgres", "code", "webserver", "daemon"}
+    assert set(services) == {"postgres", "code", "webserver", "daemon", "worker", "gateway"}
     assert services["postgres"]["image"] == "postgres:15"
-    programs = {"dagster", "dagster-webserver", "dagster-daemon"}
-    for name in ("code", "webserver", "daemon"):
+    programs = {"dagster", "dagster-webserver", "dagster-daemon", "holdfast"}
+    for name in ("code", "webserver", "daemon", "worker", "gateway"):
         service = services[name]
         assert service["command"][0] in programs
         assert service["build"] == {"context": "../..", "dockerfile": "dagster_defs/deploy/Dockerfile"}
         environment = service["environment"]
         assert environment["DAGSTER_POSTGRES_URL"].startswith("postgresql+psycopg2://")
         assert environment["HOLDFAST_JOURNAL"].startswith("postgresql://")
-        given = {k: v for k, v in environment.items() if k in ("HOLDFAST_JOURNAL", "HOLDFAST_KEY_FILE")}
+        given = {k: v for k, v in environment.items() if k.startswith("HOLDFAST_")}
         assert Config.load(environment=given).journal == environment["HOLDFAST_JOURNAL"]
         assert set(service["volumes"]) == {"state:/srv/holdfast/state"}
     named = {volume.split(":")[0] for service in services.values() for volume in service["volumes"]}
@@ -69,7 +70,8 @@ def test_the_image_copies_what_is_there() -> None:
 
 def test_the_chart_is_told_the_scheme_the_image_and_where_the_key_is() -> None:
     values = loaded("helm/values.yaml")
-    secrets = {d["metadata"]["name"]: d["stringData"] for d in yaml.safe_load_all((DEPLOY / "helm" / "holdfast.yaml").read_text())}
+    brought = list(yaml.safe_load_all((DEPLOY / "helm" / "holdfast.yaml").read_text()))
+    secrets = {d["metadata"]["name"]: d["stringData"] for d in brought if d["kind"] == "Secret"}
     assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
     assert "postgresql-password" in secrets[values["global"]["postgresqlSecretName"]]
     (deployment,) = values["dagster-user-deployments"]["deployments"]
@@ -82,3 +84,15 @@ def test_the_chart_is_told_the_scheme_the_image_and_where_the_key_is() -> None:
         assert str(place) == secrets["holdfast"]["HOLDFAST_KEY_FILE"]
     assert values["runLauncher"]["type"] == "K8sRunLauncher"
     assert values["dagsterDaemon"]["runMonitoring"]["maxResumeRunAttempts"] > 1000
+
+
+def test_worker_and_gateway_have_one_policy_and_the_same_commands_everywhere() -> None:
+    services = loaded("compose.yaml")["services"]
+    brought = list(yaml.safe_load_all((DEPLOY / "helm" / "holdfast.yaml").read_text()))
+    (policy,) = [d["data"]["policy.toml"] for d in brought if d["kind"] == "ConfigMap"]
+    assert tomllib.loads(policy) == tomllib.loads((DEPLOY / "policy.toml").read_text())
+    pods = {d["metadata"]["name"]: d["spec"]["template"]["spec"] for d in brought if d["kind"] == "Deployment"}
+    for name in ("worker", "gateway"):
+        (container,) = pods[f"holdfast-{name}"]["containers"]
+        assert container["command"] == services[name]["command"]
+        assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pods[f"holdfast-{name}"]["volumes"]}

@@ -78,7 +78,9 @@ def test_a_broken_notebook_is_told_and_leaves_the_others_alone(
     assert line in (job.description or "")
     result = job.execute_in_process(run_config={"any": "thing"}, raise_on_error=False)
     assert not result.success
-    assert line in str(result.all_events)
+    (failed,) = [e.step_failure_data.error for e in result.all_events if e.is_step_failure]
+    assert failed is not None
+    assert (failed.message.strip(), failed.stack) == (line, [])
 
 
 def test_damaged_files_are_told(write: Callable[..., Path], build: Callable[..., dg.Definitions], caplog: pytest.LogCaptureFixture) -> None:
