@@ -97,7 +97,12 @@ def _show(desk: Desk, plan: _Plan, stopped: str | None) -> None:
             table.add_column(name, overflow="fold")
         for call in calls:
             arguments = ", ".join(f"{k}={v!r}" for k, v in (call.get("arguments") or {}).items())
-            table.add_row(escape(call["step"]), call["effect"], escape(f"{call['kind']}: {call['operation']}"), escape(arguments))
+            table.add_row(
+                escape(call["step"]),
+                "destructive" if call.get("destructive") else call["effect"],
+                escape(f"{call['kind']}: {call['operation']}"),
+                escape(arguments),
+            )
         desk.out.print(table)
     else:
         desk.say("it would change nothing")

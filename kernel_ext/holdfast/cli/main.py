@@ -32,6 +32,7 @@ _COMMANDS = {
     "channels": "holdfast.cli.channels:channels",
     "signal": "holdfast.cli.worker:signal",
     "worker": "holdfast.cli.worker:worker",
+    "new": "holdfast.cli.new:new",
     "check": "holdfast.cli.notebooks:check",
     "graph": "holdfast.cli.notebooks:graph",
     "export": "holdfast.cli.export:export",
