@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from holdfast.foundation import clock
 from holdfast.model.prompt import Prompt, PromptKind, Question
 from holdfast.testing.carrying import install, prompt_now, refusals, slack_table, text_of
 from holdfast.testing.gateways import Gateway, ask
@@ -233,9 +232,6 @@ def test_reminders_and_escalation(gateway: Gateway, slack: Slack) -> None:
     carol = next(m for m in others if m["channel"] == "DCAROL" and not m["thread_ts"])
     slack.click(callback(gateway), carol, "Yes", "UCAROL")
     says(gateway, slack, prompt, "Closed: yes, answered by carol via slack")
-    settled = len(slack.messages(prompt.id))
-    gateway.sandbox.until(lambda: clock.now() > prompt.opened_at + 8, "two more reminders to be due")
-    assert len(slack.messages(prompt.id)) <= settled + 1, "one may have been on its way"
     notes = [e.data for e in gateway.sandbox.entries(prompt.execution) if e.kind == "note"]
     assert not [n for n in notes if "watch" in n.get("why", "")], "a group with a channel of its own needs no people"
 

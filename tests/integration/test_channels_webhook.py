@@ -136,3 +136,12 @@ def test_expiry_and_reminders(gateway: Gateway, far: CountingServer) -> None:
     prompt = question(gateway, due_in=4.0, remind_every=1.0)
     assert arrived(gateway, far, prompt, "reminder")["answer"]["token"]
     assert arrived(gateway, far, prompt, "update")["prompt"]["state"] == "expired"
+
+
+def test_a_name_that_is_no_channel_is_noticed_when_it_is_asked_for(gateway: Gateway) -> None:
+    book = gateway.sandbox.notebook("typo", [("step:ask", "from holdfast import confirm\nconfirm('Go on?', via='webhook:team')")])
+    run = gateway.sandbox.holdfast("run", book, "--id", "typo", "--json")
+    assert run.status == 1
+    (entry,) = [e for e in gateway.sandbox.entries("typo") if e.kind == "step.failed"]
+    assert (entry.data["error"]["code"], "webhook:teams" in str(entry.data["error"])) == ("HF158", True)
+    assert not [e for e in gateway.sandbox.entries("typo") if e.kind == "prompt.opened"], "nobody was asked"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 
@@ -67,6 +68,8 @@ class Dispatcher:
         self._store, self._config, self._url = store, config, config.public_url or url
         self.file = ChannelsFile(config, store.key)
         self._told: str | None = None
+        self._owner = this_process(f"channels-{uuid4().hex[:6]}").text
+        self._threads: dict[str, threading.Thread] = {}
 
     def look(self, *, patience: float = 1.0) -> None:
         """Plan and send what is due. A channel that is slow holds up no other and, beyond ``patience`` seconds, not the caller either.
@@ -93,15 +96,15 @@ class Dispatcher:
         self._told = str(error) if error is not None else None
 
     def _carry(self, channels: Channels, patience: float) -> None:
-        threads = []
-        for channel in channels.by_name.values():
-            if (self._url is not None or not channel.needs_url) and due(self._store, channel.name):
-                round_ = _Round(self._store, channel, self._url)
-                thread = threading.Thread(target=round_.run, name=f"holdfast-channel-{channel.name}", daemon=True)
-                thread.start()
-                threads.append(thread)
+        self._threads = {name: thread for name, thread in self._threads.items() if thread.is_alive()}
+        for name, channel in channels.by_name.items():
+            reachable = self._url is not None or not channel.needs_url
+            if reachable and name not in self._threads and due(self._store, name, mine=self._owner):
+                round_ = _Round(self._store, channel, self._url, self._owner)
+                self._threads[name] = threading.Thread(target=round_.run, name=f"holdfast-channel-{name}", daemon=True)
+                self._threads[name].start()
         until = clock.monotonic() + patience
-        for thread in threads:
+        for thread in self._threads.values():
             thread.join(max(0.0, until - clock.monotonic()))
 
 
@@ -110,11 +113,11 @@ def state_of(store: Store, channel: str) -> ChannelState:
     return _state(store.streams.cursor(_CURSORS + channel))
 
 
-def due(store: Store, channel: str) -> bool:
-    """Whether there is something to send that nobody else is sending. Raises ``StoreError``."""
+def due(store: Store, channel: str, *, mine: str = "") -> bool:
+    """Whether there is something to send that nobody else than ``mine`` is sending. Raises ``StoreError``."""
     cursor = store.streams.cursor(_CURSORS + channel)
     state, now = _state(cursor), clock.now()
-    if state.next_at > now or (state.owner is not None and state.until > now and not gone(state.owner)):
+    if state.next_at > now or (state.owner not in (None, mine) and state.until > now and not gone(str(state.owner))):
         return False
     if any(one.at <= now for one in state.waiting):
         return True
@@ -124,10 +127,9 @@ def due(store: Store, channel: str) -> bool:
 class _Round:
     """One channel being carried, by one thread."""
 
-    def __init__(self, store: Store, channel: Channel, url: str | None) -> None:
-        self._store, self._channel, self._url = store, channel, url
+    def __init__(self, store: Store, channel: Channel, url: str | None, owner: str) -> None:
+        self._store, self._channel, self._url, self._owner = store, channel, url, owner
         self._stream = outbox.stream(channel.name)
-        self._owner = this_process(f"channel-{threading.get_ident()}").text
 
     def run(self) -> None:
         try:

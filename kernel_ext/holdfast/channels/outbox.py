@@ -21,6 +21,7 @@ from holdfast.foundation import clock
 from holdfast.journal.errors import OnceTaken
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Entry, Kind
+from holdfast.model.execution import Mode
 from holdfast.model.prompt import Prompt, PromptState, Question
 from holdfast.model.stream import Line, LineDraft
 from holdfast.prompts.listing import list_prompts
@@ -116,7 +117,7 @@ def plan(store: Store, channels: Channels, people: People) -> None:
 
 def _opened(store: Store, channels: Channels, people: People, prompt: Prompt) -> None:
     question = prompt.question or Question()
-    for name in question.via or channels.default:
+    for name in question.via or _by_default(store, channels, prompt):
         if name in LOOKED_AT:
             continue
         if name not in channels.by_name:
@@ -133,6 +134,14 @@ def _opened(store: Store, channels: Channels, people: People, prompt: Prompt) ->
                 _unreachable(store, prompt, name, why)
         if drafts:
             store.streams.add(stream(name), drafts)
+
+
+def _by_default(store: Store, channels: Channels, prompt: Prompt) -> tuple[str, ...]:
+    """A question without ``via`` in somebody's own session is asked where they sit."""
+    if not channels.default:
+        return ()
+    header = store.header(prompt.execution)
+    return channels.default if header is not None and header.mode == Mode.BATCH else ()
 
 
 def _changed(store: Store, channels: Channels, entry: Entry) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,15 +111,15 @@ class ChannelsFile:
             return self._channels
 
 
-def names(config: Config) -> frozenset[str] | None:
-    """The names that ``via=`` may have, without making the channels; None where no file says."""
+def unknown_name(config: Config, via: Iterable[str]) -> tuple[str, str] | None:
+    """The first of ``via`` that names no channel, and a cure; None where all do, or no file says."""
     if config.channels_file is None:
         return None
     try:
-        tables, _ = _tables(read_table(config.channels_file))
+        known = LOOKED_AT | _tables(read_table(config.channels_file))[0].keys()
     except Trouble:
         return None
-    return LOOKED_AT | tables.keys()
+    return next(((name, did_you_mean(name, known)) for name in via if name not in known), None)
 
 
 def _tables(content: Mapping[str, Any]) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:

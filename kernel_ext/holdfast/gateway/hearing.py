@@ -28,7 +28,7 @@ def hear(hall: Hall, channel: Channel, callback: Callback, address: str) -> Repl
     try:
         heard = _clean(channel.verify(callback, clock.now()))
     except RequestError as error:
-        refuse(hall, channel, error, address)
+        refuse(hall, channel.name, error, address)
         raise
     try:
         asker = asker_of(hall, channel, heard, address)
@@ -36,11 +36,9 @@ def hear(hall: Hall, channel: Channel, callback: Callback, address: str) -> Repl
             heard = _clean(heard.beside(asking.prompt(asker, heard.prompt).prompt))
         if heard.wants:
             found = asking.prompt(asker, heard.prompt)
-            if found.prompt.state != PromptState.OPEN:
-                raise late(found.prompt)
-            if found.refusal is not None:
-                barred = PromptError("HF406", found.refusal, cure="somebody else must answer", prompt=heard.prompt)
-                refuse(hall, channel, barred, address, person=asker.person, about=heard.prompt)
+            barred = _barred(found)
+            if barred is not None:
+                refuse(hall, channel.name, barred, address, person=asker.person, about=heard.prompt)
                 raise barred
             return channel.show(heard, found.prompt)
         done = asking.answer(asker, heard.prompt, heard.verdict, value=heard.value, why=heard.why, typed=heard.typed)
@@ -68,17 +66,24 @@ def asker_of(hall: Hall, channel: Channel, heard: Heard, address: str) -> Asker:
             "HF705", f"{said[:200]} is nobody whom the policy file knows",
             cure="Add them to [people] of the policy file (with email or slack), or to a group.",
         )  # fmt: skip
-        refuse(hall, channel, error, address, about=heard.prompt)
+        refuse(hall, channel.name, error, address, about=heard.prompt)
         raise error
     person = Person(name=name, how=how)
     return Asker(hall, Visit(person=person), via=channel.name, address=address)
 
 
-def refuse(
-    hall: Hall, channel: Channel, error: HoldfastError, address: str, *, person: Person | None = None, about: str | None = None
-) -> None:
+def refuse(hall: Hall, channel: str, error: HoldfastError, address: str, *, person: Person | None = None, about: str | None = None) -> None:
     """Write down that something which came through a channel was not taken."""
-    hall.audit.write(REFUSED, person, "answer", about, via=channel.name, address=address, code=error.code, detail=error.what)
+    hall.audit.write(REFUSED, person, "answer", about, via=channel, address=address, code=error.code, detail=error.what)
+
+
+def _barred(found: asking.Shown) -> PromptError | None:
+    """Why somebody need not see the question in full."""
+    if found.prompt.state != PromptState.OPEN:
+        return late(found.prompt)
+    if found.refusal is not None:
+        return PromptError("HF406", found.refusal, cure="somebody else must answer", prompt=found.prompt.id)
+    return None
 
 
 def _clean(heard: Heard) -> Heard:

@@ -12,9 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from holdfast.channels.channel import Callback
-from holdfast.errors import HoldfastError, RequestError
+from holdfast.errors import LookupFailedError, RequestError
 from holdfast.foundation import clock
-from holdfast.gateway.asker import Asker, address_of, hall_of, refused
+from holdfast.gateway.asker import Asker, address_of, hall_of
 from holdfast.gateway.hearing import asker_of, refuse
 from holdfast.gateway.pages import prompts
 from holdfast.gateway.texts import Name
@@ -32,15 +32,11 @@ def _entered(request: Request, name: str, token: str) -> tuple[Asker, str]:
     hall = hall_of(request)
     try:
         channel = hall.channels.get(name)
-    except HoldfastError as error:
-        refused(request, None, error)
-        raise
-    try:
         heard = channel.verify(Callback(query={"token": token}), clock.now())
         if heard.person is None or not heard.wants:
             raise RequestError("HF720", "the link is made out to nobody", cure="Answer in the inbox.")
-    except RequestError as error:
-        refuse(hall, channel, error, address_of(request))
+    except (RequestError, LookupFailedError) as error:  # not by its address, which has the link in it
+        refuse(hall, name, error, address_of(request))
         raise
     return asker_of(hall, channel, heard, address_of(request)), heard.prompt
 
