@@ -220,8 +220,7 @@ def test_a_paused_carrier_does_not_send_what_another_has_sent(tmp_path: Path, sl
     install(sandbox, slack_table(slack.url), workers="queue")
     prompt = ask(sandbox, id="p1", question=Question(via=("slack",), who=("group:oncall",)))
     with Gateway(sandbox, faults="channel.after_record=stop") as gateway:
-        sandbox.until(lambda: len(slack.messages(prompt.id)) == 1, "the first message")
-        os.kill(gateway.process.pid, signal.SIGSTOP)
+        sandbox.until(sandbox.struck, "the pause behind the first message")
         assert sandbox.holdfast("worker", "--once").status == 0
         assert len(slack.messages(prompt.id)) == 1, "its lease still counts"
         os.kill(gateway.process.pid, signal.SIGCONT)

@@ -11,11 +11,12 @@ import msgspec
 from holdfast.durable import canonical, current
 from holdfast.durable.active import ActiveCell
 from holdfast.durable.answers import Ballot, Confirmation, Consent, Secret
+from holdfast.durable.carriers import check_carriers
 from holdfast.durable.cell import QUESTION, Planned
 from holdfast.durable.discarded import discarded
 from holdfast.durable.interceptor import Attempt, Request
 from holdfast.durable.waiting import Matter, hold
-from holdfast.errors import AuthorError, Cancel, LookupFailedError, PromptError
+from holdfast.errors import AuthorError, Cancel, PromptError
 from holdfast.foundation import clock
 from holdfast.foundation.faults import point
 from holdfast.model.call import Effect
@@ -23,7 +24,7 @@ from holdfast.model.prompt import DECLINE, YES, Prompt, PromptKind, PromptState
 from holdfast.prompts import schemas, sealing
 from holdfast.prompts.expiring import expire
 from holdfast.prompts.listing import end_of, ended, get
-from holdfast.prompts.opening import open_prompt, prompt_id
+from holdfast.prompts.opening import open_prompt
 from holdfast.prompts.questions import Asked, Names, Span, question
 
 if TYPE_CHECKING:
@@ -247,9 +248,8 @@ def _put(kind: PromptKind, text: str, given: dict[str, Any]) -> Any:
 def _answer(recorder: Recorder, attempt: Attempt, asked: Asked) -> dict[str, Any]:
     """Open the question, or find it opened or even answered by an earlier life of this execution; wait for its end."""
     recorder.flush()
-    _check_carriers(recorder, attempt, asked)
+    check_carriers(recorder, attempt, asked)
     point("prompt.before_open")
-    now = clock.now()
     told = {name: recorder.redact(getattr(asked.question, name)) for name in ("target", "command")}
     shown = msgspec.structs.replace(asked.question, **told)
     arguments = {k: v for k, v in (("target", shown.target), ("count", shown.count)) if v is not None}
@@ -262,26 +262,12 @@ def _answer(recorder: Recorder, attempt: Attempt, asked: Asked) -> dict[str, Any
         verdicts=asked.verdicts,
         request={"kind": str(asked.kind), "operation": shown.command or "", "arguments": arguments},
         attempt=attempt.number,
-        due_at=None if asked.timeout is None else now + asked.timeout,
+        due_at=None if asked.timeout is None else clock.now() + asked.timeout,
         question=shown,
     )
     end = _waited(recorder, prompt)
     point("prompt.before_take")
     return _taken(end)
-
-
-def _check_carriers(recorder: Recorder, attempt: Attempt, asked: Asked) -> None:
-    """Refuse ``via=`` that names no channel, unless the question was asked while there was one."""
-    if not asked.question.via:
-        return
-    from holdfast.channels.settings import unknown_name
-
-    wrong = unknown_name(recorder.config, asked.question.via)
-    if wrong is not None:
-        with contextlib.suppress(LookupFailedError):
-            get(recorder.writer.store, prompt_id(recorder.execution, attempt.step, attempt.call, asked.kind, attempt.number))
-            return
-        raise AuthorError("HF158", f"via: there is no channel {wrong[0]!r}", cure=wrong[1])
 
 
 def _waited(recorder: Recorder, prompt: Prompt) -> Prompt:
