@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.table import Row, show
 
-ALL = ("calls", "journal", "checkpoint", "kernel", "dagster_load", "dagster_runs")
+ALL = ("calls", "journal", "checkpoint", "kernel", "waiting", "dagster_load", "dagster_runs")
 
 
 def main() -> None:
