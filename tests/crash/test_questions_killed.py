@@ -45,7 +45,16 @@ SHORT = {"prompt.after_open", "prompt.after_answer", "prompt.before_take"}
 
 @pytest.mark.parametrize("cut", [c if c in SHORT else pytest.param(c, marks=pytest.mark.slow) for c in CUTS])
 def test_a_cut_around_a_question(tmp_path: Path, cut: str) -> None:
-    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_HOLD_FOR": "0.5"})
+    cut_and_carried_on(tmp_path, None, cut)
+
+
+@pytest.mark.parametrize("cut", [c if c == "prompt.before_take" else pytest.param(c, marks=pytest.mark.slow) for c in CUTS])
+def test_so_on_postgres(tmp_path: Path, postgres_url: str, cut: str) -> None:
+    cut_and_carried_on(tmp_path, postgres_url, cut)
+
+
+def cut_and_carried_on(tmp_path: Path, journal: str | None, cut: str) -> None:
+    sandbox = Sandbox(tmp_path, journal, {"HOLDFAST_HOLD_FOR": "0.5"})
     book = sandbox.notebook("ask", RUNBOOK)
 
     def faults(command: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,24 @@ pytestmark = pytest.mark.crash
 TIMER = "from holdfast import wait\n!echo before >> far\nw = wait(0.6)\n!echo after >> far\nprint('waited', w.seconds)"
 
 
-@pytest.mark.parametrize("fault", ["timer.before_set", "timer.after_set", "wait.holding", "timer.before_fire", "timer.after_fire"])
-def test_a_timer_is_set_once_and_what_surrounds_it_is_done_once(tmp_path: Path, fault: str) -> None:
-    runner = CellRunner(tmp_path, TIMER)
+def on(journals: str, faults: list[str], short: str = "") -> list[Any]:
+    """``(journal, fault)``; of those on PostgreSQL the short form has the one named ``short``."""
+    many = [(journal, fault) for journal in journals.split() for fault in faults]
+    return [pytest.param(*one, marks=[pytest.mark.slow] if one[0] == "postgres" and one[1] != short else []) for one in many]
+
+
+@pytest.fixture
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a fresh journal of the kind that the test names."""
+    return str(request.getfixturevalue("postgres_url")) if request.param == "postgres" else f"sqlite:///{tmp_path}/journal.db"
+
+
+TIMER_FAULTS = ["timer.before_set", "timer.after_set", "wait.holding", "timer.before_fire", "timer.after_fire"]
+
+
+@pytest.mark.parametrize(("journal", "fault"), on("sqlite postgres", TIMER_FAULTS, short="timer.before_fire"), indirect=["journal"])
+def test_a_timer_is_set_once_and_what_surrounds_it_is_done_once(tmp_path: Path, journal: str, fault: str) -> None:
+    runner = CellRunner(tmp_path, TIMER, journal=journal)
     assert runner.run(f"{fault}=kill").killed
     done = runner.run()
     assert (done.status, "waited 0.6" in done.out) == (0, True), (done.out, done.err)
@@ -50,10 +66,13 @@ def test_a_wait_that_was_over_long_ago_is_not_waited_for_again(tmp_path: Path) -
     assert set_once.at < begun
 
 
-@pytest.mark.parametrize("fault", ["wait.holding", "signal.before_take", "signal.after_take", "signal.after_take@2"])
-def test_signals_are_taken_once_each_and_in_order(tmp_path: Path, fault: str) -> None:
+SIGNAL_FAULTS = ["wait.holding", "signal.before_take", "signal.after_take", "signal.after_take@2"]
+
+
+@pytest.mark.parametrize(("journal", "fault"), on("sqlite postgres", SIGNAL_FAULTS, short="signal.after_take"), indirect=["journal"])
+def test_signals_are_taken_once_each_and_in_order(tmp_path: Path, journal: str, fault: str) -> None:
     cell = "from holdfast import signal\none = signal('go')\n!echo $one >> far\ntwo = signal('go')\n!echo $two >> far"
-    runner = CellRunner(tmp_path, cell)
+    runner = CellRunner(tmp_path, cell, journal=journal)
     assert runner.run("wait.holding=kill").killed  # nobody has sent anything yet
     store = runner.open()
     header = store.header(EXECUTION)
@@ -84,7 +103,7 @@ def test_a_child_is_started_once_and_its_end_is_never_missed(tmp_path: Path, fau
     carried_through(family(tmp_path), fault)
 
 
-@pytest.mark.parametrize("fault", ["child.after_start", "child.before_end"])
+@pytest.mark.parametrize("fault", [pytest.param("child.after_start", marks=pytest.mark.slow), "child.before_end"])
 def test_so_on_postgres(tmp_path: Path, postgres_url: str, fault: str) -> None:
     carried_through(family(tmp_path, postgres_url), fault)
 

@@ -12,7 +12,7 @@ from holdfast.testing.gateways import Gateway, ask
 from holdfast.testing.sandbox import Sandbox
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3300)])])
 def test_no_request_brings_it_down(tmp_path: Path, examples: int) -> None:
     sandbox = Sandbox(tmp_path, environment={"HOLDFAST_WORKERS": "queue"})
     sandbox.notebook("simple", [("parameters", "n: int = 1"), ("step:one", "1")])

@@ -55,6 +55,7 @@ class CellRunner:
         environment: for the cell's process, beside the test's own.
         policy: of the step.
         nest: forks the cell's processes, which costs a tenth of starting them.
+        journal: its address; by default SQLite in the folder.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class CellRunner:
         environment: Mapping[str, str] | None = None,
         policy: Mapping[str, Any] | None = None,
         nest: Nest | None = None,
+        journal: str | None = None,
     ) -> None:
         self.folder, self.cell = folder, cell
+        self.journal = journal or f"sqlite:///{folder}/journal.db"
         self.environment = {**os.environ, **(environment or {})}
         self._policy = dict(policy or {})
         self._nest = nest
@@ -79,6 +82,7 @@ class CellRunner:
     def _given(self) -> dict[str, Any]:
         return {
             "folder": str(self.folder),
+            "journal": self.journal,
             "cell": self.cell,
             "policy": self._policy,
             "attempt": self.attempt,
@@ -117,7 +121,7 @@ class CellRunner:
 
     def open(self) -> Store:
         """The journal."""
-        return open_store(f"sqlite:///{self.folder}/journal.db", key_file=self.folder / "key")
+        return open_store(self.journal, key_file=self.folder / "key")
 
     def prompts(self) -> list[Prompt]:
         """The open ones."""
@@ -216,7 +220,7 @@ def main(given: dict[str, Any]) -> int:
     from holdfast.durable.wiring import Wiring
 
     folder = Path(given["folder"])
-    config = Config.load(folder=folder, journal=f"sqlite:///{folder}/journal.db", key_file=folder / "key", state_dir=folder / "state")
+    config = Config.load(folder=folder, journal=given["journal"], key_file=folder / "key", state_dir=folder / "state")
     store = open_store(config.journal, key_file=config.key_file)
     header = store.header(EXECUTION) or store.create(Execution(id=EXECUTION, runbook="cells"))
     me = this_process("cells")
