@@ -17,6 +17,8 @@ def test_no_request_brings_it_down(tmp_path: Path, examples: int) -> None:
     sandbox = Sandbox(tmp_path, environment={"HOLDFAST_WORKERS": "queue"})
     sandbox.notebook("simple", [("parameters", "n: int = 1"), ("step:one", "1")])
     ask(sandbox, id="one")
+    if examples > 10:
+        assert sandbox.holdfast("run", sandbox.folder / "simple.ipynb", "--id", "two").status == 0
     with Gateway(sandbox) as gateway:
         command = [
             *(Path(sys.executable).with_name("schemathesis"), "run", f"{gateway.address}/api/v1/openapi.json"),

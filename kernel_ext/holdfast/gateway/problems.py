@@ -111,12 +111,18 @@ class Problem:
     }
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The problem answers of an operation, for its OpenAPI description; those every operation has are added."""
+def responses(*statuses: int, also: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """The problem answers of an operation, for its OpenAPI description; those every operation has are added.
+
+    Args:
+        statuses: of the problems.
+        also: a media type in which it can answer beside JSON.
+    """
     told = {
         400: "the request cannot be read", 401: "not signed in", 403: "not allowed", 404: "no such thing", 409: "not in a state for this",
         413: "too large", 422: "not understood, or refused", 429: "too many", 503: "try again",
         504: "it took too long",
     }  # fmt: skip
     content = {MEDIA_TYPE: {"schema": Problem.SCHEMA}}
-    return {s: {"description": told[s], "content": content} for s in sorted({400, 401, 403, 413, 422, 503, 504, *statuses})}
+    good: dict[int | str, dict[str, Any]] = {200: {"content": {also: {"schema": {"type": "string"}}}}} if also else {}
+    return good | {s: {"description": told[s], "content": content} for s in sorted({400, 401, 403, 413, 422, 503, 504, *statuses})}

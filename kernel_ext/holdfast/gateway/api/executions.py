@@ -37,6 +37,7 @@ from holdfast.gateway.texts import After, ExecutionId, Limit, Text
 from holdfast.model.execution import Execution, Status
 from holdfast.notebook.graph import mermaid
 
+_MERMAID = "text/vnd.mermaid"
 router = APIRouter(tags=["executions"])
 _PAGE = 200
 
@@ -134,7 +135,7 @@ def moments(
     return [MomentShown(**veil(MomentShown.of(m).model_dump())) for m in found]
 
 
-@router.get("/executions/{id}/graph", response_model=Graph, responses=responses(404, 409))
+@router.get("/executions/{id}/graph", response_model=Graph, responses=responses(404, 409, also=_MERMAID))
 def graph(asker: Asking, id: ExecutionId, format: Literal["json", "mermaid"] = "json") -> Any:
     """Its steps and their order; `mermaid` gives the text only."""
     header = asker.execution(id)
@@ -143,7 +144,7 @@ def graph(asker: Asking, id: ExecutionId, format: Literal["json", "mermaid"] = "
         raise OperatorError("HF253", "this execution has no notebook", cure="It was typed cell by cell.", execution=header.id)
     drawn = mermaid(found.manifest)
     if format == "mermaid":
-        return Response(drawn, media_type="text/vnd.mermaid")
+        return Response(drawn, media_type=_MERMAID)
     return Graph(
         nodes=[GraphNode(id=s.id, state=s.state) for s in found.steps],
         edges=[GraphEdge(before=b, after=s.name) for s in found.manifest.steps for b in s.after],

@@ -66,7 +66,7 @@ def list_offers(asker: Asking) -> list[HandoverShown]:
     return [HandoverShown.of(one) for one, _ in handing.offers(asker)]
 
 
-@router.get("/executions/{id}/handover", responses=responses(404), response_model=dict[str, Any])
+@router.get("/executions/{id}/handover", responses=responses(404, also=_MARKDOWN), response_model=dict[str, Any])
 def get_brief(asker: Asking, id: ExecutionId, format: Format = "json") -> Any:
     """What somebody who takes it over must know: owner, state, steps and effects with their results, open questions and waits, effects in
     force, what to do next, and its hand-overs."""
@@ -86,7 +86,7 @@ def end(asker: Asking, id: ExecutionId, how: How, asked: Reason | None = None) -
     return HandoverShown.of(handing.end(asker, asker.execution(id), how, asked.why if asked else ""))
 
 
-@router.get("/executions/{id}/report", responses=responses(404), response_model=dict[str, Any])
+@router.get("/executions/{id}/report", responses=responses(404, also=_MARKDOWN), response_model=dict[str, Any])
 def get_report(asker: Asking, id: ExecutionId, format: Format = "json") -> Any:
     """The report after the incident: who started it, who decided what, when and why, effects, failures, resumes, durations, timeline."""
     found = handing.report(asker, asker.execution(id))
