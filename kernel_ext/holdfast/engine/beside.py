@@ -16,14 +16,12 @@ from holdfast.engine.ending import standing, write
 from holdfast.engine.execute import (
     Reins,
     announce_start,
-    execute,
+    at_work,
     give_up,
     hand_on,
     only_batch,
-    pass_on,
     require,
 )
-from holdfast.engine.family import Family
 from holdfast.engine.gate import Gate
 from holdfast.engine.heartbeat import Heartbeat
 from holdfast.engine.kernels import end_orphans
@@ -124,24 +122,13 @@ def _one_step(
         if worker.plan.failures:  # of this step or in another branch: nothing new begins
             return
         end_orphans(_kernels_of(store, header.id, step))
-        beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
-        worker.listen = beat.look
-        beat.start()
-        family = Family(store, config, header.id, execute)
-        try:
-            if reins is not None:
-                reins(lambda asked: pass_on(asked, worker, family))
-            stage.begin()
-            family.start()
-            worker.run()
-            _leave_word(writer, step, worker)
-            stage.output.write()
-        finally:
-            beat.stop()
-            family.finish()
     except HoldfastError as error:
         give_up(writer, error)
         raise
+    with at_work(stage, worker, lease, requests, reins):
+        worker.run()
+        _leave_word(writer, step, worker)
+        stage.output.write()
 
 
 def _stand_aside(writer: Writer, step: str, aside: Result) -> None:

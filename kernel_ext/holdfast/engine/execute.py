@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from holdfast.guardrails import locks
 from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
-from holdfast.model.entry import Kind
+from holdfast.model.entry import Entry, Kind
 from holdfast.model.execution import Change, Execution, Mode, Status
 from holdfast.model.lease import Lease
 from holdfast.prompts.answering import end_with
@@ -125,15 +125,7 @@ def _work(
     end_orphans(list(stage.record.kernels.values()))
     undo = open_rollback(store, header.id)
     worker = Worker(stage, gate, undo.steps)
-    beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=requests[-1].seq if requests else 0)
-    worker.listen = beat.look
-    beat.start()
-    family = Family(store, config, header.id, execute)
-    try:
-        if reins is not None:
-            reins(lambda asked: pass_on(asked, worker, family))
-        stage.begin()
-        family.start()
+    with at_work(stage, worker, lease, requests, reins):
         result = worker.run()
         if undo.steps and result.status == Status.SUCCEEDED:  # it stays what it was: failed
             reason = f"{undo.failed}; undone by {', '.join(undo.steps)}"
@@ -141,14 +133,36 @@ def _work(
         stage.finish(result)
         result = write(writer, result)
         hand_on(writer, config, result)
+    stage.announce.ended(result)
+    return result
+
+
+@contextlib.contextmanager
+def at_work(stage: Stage, worker: Worker, lease: Lease, requests: Sequence[Entry], reins: Reins | None) -> Iterator[None]:
+    """Within: the lease is kept, what people ask is heard, children are worked on, and an error is written down as the execution's. At
+    the end those children are waited for."""
+    store, config, after = stage.store, stage.config, requests[-1].seq if requests else 0
+    beat = Heartbeat(store, lease, config.lease_ttl, asked=worker.ask, lost=worker.lose, after=after)
+    worker.listen = beat.look
+    beat.start()
+    family = Family(store, config, stage.execution.id, execute)
+
+    def pass_on(asked: Asked) -> None:
+        worker.ask(asked)
+        family.ask(asked)
+
+    try:
+        if reins is not None:
+            reins(pass_on)
+        stage.begin()
+        family.start()
+        yield
     except HoldfastError as error:
-        give_up(writer, error)
+        give_up(stage.writer, error)
         raise
     finally:
         beat.stop()
         family.finish()
-    stage.announce.ended(result)
-    return result
 
 
 def _stand_aside(writer: Writer, config: Config, stage: Stage, result: Result) -> Result:
@@ -157,12 +171,6 @@ def _stand_aside(writer: Writer, config: Config, stage: Stage, result: Result) -
     hand_on(writer, config, result)
     stage.announce.ended(result)
     return result
-
-
-def pass_on(asked: Asked, worker: Worker, family: Family) -> None:
-    """A person's wish, to the steps that run and to the children."""
-    worker.ask(asked)
-    family.ask(asked)
 
 
 def announce_start(writer: Writer, config: Config, header: Execution, lease: Lease, by_person: bool) -> None:
