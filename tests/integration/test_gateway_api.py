@@ -21,9 +21,10 @@ CELLS: list[Any] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    sandbox = Sandbox(tmp_path_factory.mktemp("gateway"))
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    journal = request.getfixturevalue("postgres_server").create_database() if request.param == "postgres" else None
+    sandbox = Sandbox(tmp_path_factory.mktemp("gateway"), journal)
     (sandbox.folder / "runbooks").mkdir()
     Sandbox(sandbox.folder / "runbooks").notebook("simple", CELLS)
     Sandbox(sandbox.folder / "runbooks").notebook("slow", [("step:a", "1"), ("step:b", "import time\ntime.sleep(600)")])

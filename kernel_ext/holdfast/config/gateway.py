@@ -72,7 +72,7 @@ GATEWAY: dict[str, Setting] = {
         _one_of("detached", "queue"),
         "`detached` or `queue`",
         "`detached`",
-        "Who works on what is started or resumed at the gateway: a process of its own beside it, or (`queue`) `holdfast worker` and "
+        "Who works on what is started or continued at the gateway: a worker that it keeps beside it, or (`queue`) `holdfast worker` and "
         "Dagster, wherever they run.",
     ),
     "public_url": Setting(

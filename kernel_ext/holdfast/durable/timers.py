@@ -64,7 +64,7 @@ def wait(length: Length | Moment | None = None, *, until: Moment | None = None) 
     request = Request(
         kind="timer",
         operation=f"wait({said})",
-        fingerprint=canonical.digest(["wait", kind, value]),
+        fingerprint=canonical.digest(["wait", kind, value if kind == "for" else _written(until if until is not None else length)]),
         effect=Effect.READ,
         kept=True,
     )
@@ -89,6 +89,11 @@ def understood(length: Length | Moment | None, until: Moment | None) -> tuple[st
     except (ValueError, OverflowError) as error:
         raise AuthorError("HF157", str(error), cure=cure) from None
     return "for", seconds, durations.text(seconds)
+
+
+def _written(moment: object) -> str:
+    """A moment as its author wrote it: a machine in another zone that goes on with the execution finds the same wait."""
+    return moment.isoformat() if isinstance(moment, datetime.date) else str(moment).strip()
 
 
 def seconds_of(length: Length, name: str) -> float:

@@ -12,6 +12,7 @@ import msgspec
 from holdfast.config import Config
 from holdfast.engine.execute import execute
 from holdfast.engine.nursing import Nursery, usable
+from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, OperatorError, StoreError
 from holdfast.executions import stopping, waking
 from holdfast.executions.requests import Asked
@@ -70,6 +71,7 @@ class Service:
         self._running: dict[str, threading.Thread] = {}
         self._asks: dict[str, Callable[[Asked], Any]] = {}
         self._refused: dict[str, int] = {}  # how often in a row
+        self._turns: dict[str, tuple[float | None, int]] = {}  # when what was left suspended was due, and how often in a row
         self._left: dict[str, float] = {}  # not to be looked at before then
         self._lock = threading.Lock()
         self._wake, self._stopped, self._finishing = threading.Event(), False, False
@@ -218,7 +220,9 @@ class Service:
             result = execute(self._store, self._config, header.id, by_person=False, label="worker", reins=reins)
             self._refused.pop(header.id, None)
             if result.status == Status.SUSPENDED:
-                self._leave(header, LOOK)  # whatever it is due for at once again: others have their turn first
+                self._leave(header, self._pause_after(result))
+            else:
+                self._turns.pop(header.id, None)
             self._tell(header.id, "left", result)
         except (OperatorError, Fenced) as error:
             if isinstance(error, Fenced) or error.code == "HF250":
@@ -233,6 +237,14 @@ class Service:
             with self._lock:
                 self._running.pop(header.id, None)
             self._wake.set()
+
+    def _pause_after(self, result: Result) -> float:
+        """What is due at once again lets others have their turn first. What stays due (its machine's clock is behind the journal's) is
+        not tried as fast as kernels start."""
+        due_at, times = self._turns.get(result.execution, (None, 0))
+        times = times + 1 if result.due_at is not None and result.due_at == due_at else 0
+        self._turns[result.execution] = (result.due_at, times)
+        return min(LOOK * 2.0**times, SWEEP)
 
     def _refuse(self, header: Execution, error: BaseException) -> None:
         times = self._refused.get(header.id, 0) + 1
