@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.durable import current
 from holdfast.durable.lanes import HERE
+from holdfast.foundation import clock, durations
 from holdfast.guardrails.targets import target_of
 from holdfast.notebook.destroying import request_destroys
 
@@ -66,6 +67,13 @@ def note_sets(recorder: Recorder, namespace: Mapping[str, Any], code: str) -> No
     if known is not None and recorder.cell is not None:
         words = frozenset(re.findall(r"\w+", code))
         recorder.cell.targets = [v for n, v in namespace.items() if n in words and type(v) is known.Targets]
+
+
+def too_old(recorder: Recorder, targets: Targets) -> bool:
+    """Whether a set is older than it says itself, or the runbook or the operator say."""
+    of_limits = recorder.guard.limits.max_age if recorder.guard is not None else None
+    given = [durations.seconds(v) for v in (targets.max_age, of_limits) if v is not None]
+    return bool(given) and clock.now() - targets.read_at > min(given)
 
 
 def target_here(call: Call) -> str:

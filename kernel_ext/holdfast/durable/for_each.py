@@ -26,7 +26,7 @@ from holdfast.durable.results import Item, Results, short
 from holdfast.durable.targets import Targets
 from holdfast.durable.traces import leaves_traces
 from holdfast.durable.values import text_of
-from holdfast.errors import AuthorError, ForEachError, Suspend, TerminalError
+from holdfast.errors import AuthorError, ForEachError, GuardrailError, Suspend, TerminalError
 from holdfast.foundation import clock
 from holdfast.model.entry import Draft, Kind
 
@@ -246,6 +246,8 @@ class _Loop:
                 self.stop = self.stop or error
         if not isinstance(error, Exception):
             return
+        if self._gone(index, error):
+            return
         handed = error
         try:
             if self.recorder is not None:
@@ -255,6 +257,17 @@ class _Loop:
                 self.stop = self.stop or failure
             return
         self._settle(Item(index=index, item=self.items[index], state="failed", error=handed))
+
+    def _gone(self, index: int, error: Exception) -> bool:
+        """Whether the item is gone since it was chosen: then it is left out."""
+        if self.among is None or not isinstance(error, GuardrailError) or error.code != "HF808":
+            return False
+        label = self.among.label(self.items[index])
+        if label not in self.among.gone:
+            return False
+        sys.stderr.write(f"{label} is gone since it was chosen; left out\n")
+        self._settle(Item(index=index, item=self.items[index], state="skipped"))
+        return True
 
     def _record(self, index: int, *, state: str, value: Any = None, error: Any = None) -> Any:
         recorder, cell = self.recorder, self.cell

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from holdfast.durable import verdicts
-from holdfast.durable.acting import destroys, target_here
+from holdfast.durable.acting import destroys, target_here, too_old
 from holdfast.errors import GuardrailError
-from holdfast.foundation import clock, durations
+from holdfast.foundation import clock
 from holdfast.guardrails.counting import Change
 from holdfast.model.call import Effect
 from holdfast.model.entry import Draft, Kind
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from holdfast.durable.acting import Acting
     from holdfast.durable.conduct import Call
     from holdfast.durable.recorder import Recorder
-    from holdfast.durable.targets import Targets
 
 
 def guarded(recorder: Recorder, call: Call) -> None:
@@ -89,28 +88,20 @@ def _look_again(recorder: Recorder, call: Call, acting: Acting | None, destructi
     """Read sets of targets again that are older than they may be; what is gone is not acted on."""
     among = acting.among if acting is not None else None
     for targets in [among] if among is not None else list(call.cell.targets) if destructive else []:
-        limit = _age_limit(recorder, targets)
-        if limit is None or clock.now() - targets.read_at <= limit:
-            continue
-        aside = recorder.guard is not None and recorder.guard.set_aside(Guardrail.AGE)
-        gone = [] if aside else targets.read_again(recorder, call.lane, call.cell)
-        mine = gone if acting is None else [g for g in gone if g == acting.label]
-        if mine:
+        gone: list[str] = []
+        if too_old(recorder, targets) and not (recorder.guard is not None and recorder.guard.set_aside(Guardrail.AGE)):
+            gone = targets.read_again(recorder, call.lane, call.cell)
+        if acting is not None:  # also what an earlier look has missed
+            gone = [label for label in targets.gone if label == acting.label]
+        if gone:
             raise GuardrailError(
                 "HF808",
-                f"{len(gone)} of the {targets.name} are gone since they were chosen: {', '.join(gone[:5])}",
+                f"of the {targets.name}, {', '.join(gone[:5])} is gone since it was chosen",
                 cure="Choose again what to act on: resume, or run the step that reads the targets.",
                 guardrail=str(Guardrail.AGE),
                 step=call.cell.context.step,
-                target=mine[0],
+                target=gone[0],
             )
-
-
-def _age_limit(recorder: Recorder, targets: Targets) -> float | None:
-    """Seconds: the shortest of what the set says and what the runbook and the operator say."""
-    of_limits = recorder.guard.limits.max_age if recorder.guard is not None else None
-    given = [durations.seconds(v) for v in (targets.max_age, of_limits) if v is not None]
-    return min(given, default=None)
 
 
 def _record(recorder: Recorder, call: Call, refusal: GuardrailError) -> None:

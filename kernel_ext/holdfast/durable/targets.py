@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 
 from holdfast.durable import canonical, current
-from holdfast.durable.acting import Acting, acting_on, lane_here
+from holdfast.durable.acting import Acting, acting_on, lane_here, too_old
 from holdfast.durable.calls import for_people
 from holdfast.durable.interceptor import Attempt, Request
 from holdfast.durable.lanes import HERE, Here
@@ -119,11 +119,22 @@ class Targets(Sequence[Any]):
         """One after the other; changes made meanwhile are made to that one."""
         for item in list(self.items):
             label = self.label(item)
+            self._renew()
             if label in self.gone:
                 sys.stderr.write(f"{label} is gone since it was chosen; left out\n")
                 continue
             with acting_on(Acting(label, among=self)):
                 yield item
+
+    def _renew(self) -> None:
+        """Read again before the next one, when that is due; not while recorded changes are gone through again, which made things go."""
+        recorder, lane = current.active(), lane_here()
+        if recorder is None or recorder.cell is None or lane is None or not too_old(recorder, self):
+            return
+        with recorder.cell.lock:
+            replaying = bool(recorder.cell.index.leftovers(lane.here()))
+        if not replaying:
+            self.read_again(recorder, lane, recorder.cell)
 
     @overload
     def __getitem__(self, index: int) -> Any: ...
@@ -187,7 +198,7 @@ def changing(target: Any, *, read: Callable[[], Any] | None = None, why: str = "
         why: the reason, for the record.
     """
     among = lane.acting.among if (lane := lane_here()) is not None and lane.acting is not None else None
-    label = label_of(target)
+    label = among.label(target) if among is not None and target in among.items else label_of(target)
     acting = Acting(label, among=among, why=why, before=_look(label, "before", read))
     with acting_on(acting):
         try:
