@@ -79,3 +79,17 @@ def test_a_refusal_does_not_tell_them(ran: tuple[Sandbox, Path]) -> None:
     refused = ran[0].holdfast("run", ran[1], "-p", "db_password", "s3cr3t", "-p", "token_count", "many")
     assert refused.status == 2
     assert "token_count" in refused.err and "s3cr3t" not in refused.err
+
+
+def test_a_secret_by_reference_is_in_no_file_however_it_is_printed(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path, environment={"MY_TOKEN": "t0psecret-by-reference"})
+    cells = [
+        ("setup", "from holdfast import secret\ntoken = secret('env:MY_TOKEN')"),
+        ("step:leak", "import sys\nprint('it is', token)\nprint(token, file=sys.stderr)\ntoken"),
+        ("step:use", "!echo {token}\nassert len(token) == 22\nraise ValueError(f'with {token}')"),
+    ]
+    assert sandbox.holdfast("run", sandbox.notebook("leaks", cells), "--id", "leaks", "--output", "out.ipynb").status == 1
+    out = (tmp_path / "out.ipynb").read_text()
+    assert "it is ***" in out and "with ***" in out
+    found = [str(path) for path in tmp_path.rglob("*") if path.is_file() and b"t0psecret" in path.read_bytes()]
+    assert not found

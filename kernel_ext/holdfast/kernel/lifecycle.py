@@ -166,7 +166,7 @@ class Lifecycle:
             body["residue"] = [[name, delta] for name, delta, _ in residue]
             body["residue_sources"] = [[name, source] for name, _, source in residue]
         if error is not None:
-            body["error"] = described(error)
+            body["error"] = self.session.recorder.redactor.shroud(described(error))
         drafts = [
             *summary.drafts,
             Draft(kind=Kind.CELL_COMPLETED, step=request.step, key=request.key, body=body, actor=session.holding.writer.actor),
@@ -229,7 +229,7 @@ class Lifecycle:
         assert turn.log is not None
         assert summary is not None
         assert session.holding is not None
-        said = described(error)
+        said = self.session.recorder.redactor.shroud(described(error))
         body = {
             "attempt": turn.attempt,
             "cell": request.key,
