@@ -72,7 +72,7 @@ class TestRealKubernetes(IntegrationContract):
             environment={"KUBE_TOKEN": server.token},
             modules=("kubernetes", "holdfast.integrations.kubernetes", "kubernetes.client"),
             secret=server.token,
-            reads=(),
+            reads=(),  # the stand-in counts them
             writes=(
                 Write(
                     name="create",
@@ -114,9 +114,6 @@ class TestRealKubernetes(IntegrationContract):
                 ),
             ),
         )
-
-    def test_a_reading_is_recorded_once(self) -> None:
-        """Shown on the stand-in, which counts them."""
 
     def test_the_pod_that_takes_a_deleted_ones_name_is_left_alone(self, server: ApiServer, cell: Callable[[str], CellRunner]) -> None:
         runner = cell("k8s.delete_pod('prod', 'web-0', grace=0, api=api)")
