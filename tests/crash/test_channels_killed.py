@@ -111,10 +111,12 @@ def test_a_worker_is_killed_and_another_takes_over_reminder_and_update(tmp_path:
 
 
 @pytest.mark.slow
-def test_two_carriers_send_once(tmp_path: Path, slack: Slack) -> None:
-    sandbox = Sandbox(tmp_path)
+def test_two_carriers_send_once(tmp_path: Path, slack: Slack, journal: str | None) -> None:
+    sandbox = Sandbox(tmp_path, journal)
     install(sandbox, slack_table(slack.url), workers="queue")
-    prompts = [ask(sandbox, id=f"t{n}", question=Question(via=("slack",), who=("group:oncall",))) for n in range(10)]
+    prompts = [
+        ask(sandbox, id=f"{'p' if journal else 's'}{n}", question=Question(via=("slack",), who=("group:oncall",))) for n in range(10)
+    ]
     workers = [sandbox.start("worker", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
     try:
         with Gateway(sandbox):

@@ -116,10 +116,10 @@ def state_of(store: Store, channel: str) -> ChannelState:
 def due(store: Store, channel: str, *, mine: str = "") -> bool:
     """Whether there is something to send that nobody else than ``mine`` is sending. Raises ``StoreError``."""
     cursor = store.streams.cursor(_CURSORS + channel)
-    state, now = _state(cursor), clock.now()
-    if state.next_at > now or (state.owner not in (None, mine) and state.until > now and not gone(str(state.owner))):
+    state = _state(cursor)
+    if not _free(state, mine):
         return False
-    if any(one.at <= now for one in state.waiting):
+    if any(one.at <= clock.now() for one in state.waiting):
         return True
     return bool(store.streams.lines(outbox.stream(channel), after=cursor.position, limit=1))
 
@@ -143,6 +143,8 @@ class _Round:
         cursor: Cursor | None = self._store.streams.cursor(_CURSORS + self._channel.name)
         assert cursor is not None
         state = _state(cursor)
+        if not _free(state, self._owner):  # somebody was faster
+            return
         waiting = {one.seq: one for one in state.waiting}
         place, failures, error = cursor.position, state.failures, state.error
 
@@ -280,6 +282,12 @@ class _Round:
     def _end(self, line: Line, kind: str, why: str) -> None:
         body = {"why": why[:500]}
         self._store.streams.add(self._stream, [LineDraft(kind=kind, key=line.key, once=outbox.done(line.seq), body=body)])
+
+
+def _free(state: ChannelState, mine: str) -> bool:
+    """Whether the channel may be carried now, and by nobody else."""
+    now = clock.now()
+    return state.next_at <= now and (state.owner is None or state.owner == mine or state.until <= now or gone(state.owner))
 
 
 def _state(cursor: Cursor) -> ChannelState:
