@@ -17,6 +17,7 @@ from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.internals import start_worker_again
 from holdfast_dagster.launcher import GRACE, HoldfastRunLauncher, alive, cancel_executions, signed_off, worker_of
+from holdfast_dagster.launching import launch_existing
 
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _CANCELLED = "cancelled"
@@ -145,7 +146,15 @@ def _promised(client: Client, run: dg.DagsterRun) -> list[Execution]:
 
 
 def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> str:
-    """Submit a copy of ``run`` that continues ``execution``; returns its id."""
+    """Submit a copy of ``run`` that continues ``execution``; returns its id.
+
+    Of a run that a program made by itself (``execute_in_process``) there can be no copy: then it is one of the notebook's own job.
+
+    Raises:
+        LookupFailedError: HF605, AuthorError: that notebook is gone, or broken by now.
+    """
+    if run.job_code_origin is None and run.remote_job_origin is None:
+        return launch_existing(instance, execution).run
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id) if run.execution_plan_snapshot_id else None
     job = instance.get_job_snapshot(run.job_snapshot_id) if run.job_snapshot_id else None
     root = run.tags.get("dagster/root_run_id") or run.run_id

@@ -73,7 +73,11 @@ def resume_due(
         room = workers_wanted(instance) if room is None else room
         if room <= len(resumed):
             break
-        started = resume_run(instance, client, run, execution, by=by, workspace=workspace)
+        try:
+            started = resume_run(instance, client, run, execution, by=by, workspace=workspace)
+        except (AuthorError, LookupFailedError) as error:  # the others need not wait for it
+            _log.error("execution %s: %s", execution.id, error)
+            continue
         if started is not None:
             resumed.append(started)
     return resumed + (adopt_children(instance, client, by=by) if children else [])

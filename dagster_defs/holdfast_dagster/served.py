@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from dagster._grpc.server import _get_code_pointer
 from dagster._grpc.types import ListRepositoriesResponse
 from dagster._grpc.utils import get_loadable_targets
 from dagster._serdes import deserialize_value, serialize_value
+
+_log = logging.getLogger("holdfast.dagster")
 
 
 class ServedAs(msgspec.Struct, frozen=True):
@@ -102,6 +105,14 @@ def _folder(instance: dg.DagsterInstance) -> Path:
 
 def _code(location: Any, repository: str) -> str | None:
     """How a new process finds the definitions: what a code server says of itself, else what Dagster started it with."""
+    try:
+        return _code_of(location, repository)
+    except Exception as error:  # a code server that cannot reach itself by its own name: what is started is right but for its executor
+        _log.warning("how the code location %s is loaded is not known: %s", location.location_name, error)
+        return None
+
+
+def _code_of(location: Any, repository: str) -> str | None:
     if isinstance(location, GrpcServerCodeLocationOrigin):
         answer = deserialize_value(location.create_client().list_repositories(), ListRepositoriesResponse)
         origin = RepositoryPythonOrigin(

@@ -241,6 +241,8 @@ class RunSessions:
         """
         owner = client.get(execution.id).owner
         ours = owner is None or owner.startswith(f"{label}@")
+        if not ours and self._run_id not in _manners and owner is not None and self._is_of_before(owner):
+            return  # a step's process that outlived the run's worker: it is about to end, or to come to its step's end
         elsewhere = identity.parse(owner) if owner is not None else None
         if ours and (
             self._run_id not in _manners or (patient and elsewhere is not None and elsewhere.host != identity.this_process("").host)
@@ -252,6 +254,12 @@ class RunSessions:
         if _manners.get(self._run_id, Manners()).suspends:
             raise Suspended(error.what) from None
         raise error
+
+    def _is_of_before(self, owner: str) -> bool:
+        """Whether the owner works for the run that this one continues."""
+        run = self._instance.get_run_by_id(self._run_id)
+        before = run.tags.get("dagster/parent_run_id") if run is not None else None
+        return before is not None and owner.startswith(f"{worker_label(before)}@")
 
     def _interrupted(self, driver: Driver) -> None:
         """The worker was told to end: by somebody who cancels the run, or because its machine goes down."""
