@@ -8,6 +8,7 @@ from collections.abc import Callable
 from holdfast.config import Config
 from holdfast.errors import OperatorError
 from holdfast.executions.family import child_of, followers, tell, tell_parent
+from holdfast.executions.requests import REQUEST_KINDS, open_requests
 from holdfast.executions.running import end_commands
 from holdfast.executions.start import pinned_notebook
 from holdfast.foundation.faults import point
@@ -158,6 +159,8 @@ def settle(store: Store, config: Config, *, end_with: EndWith, who: str, executi
         if parent is None or child is None:
             continue
         if parent.status == Status.CANCELLED:
+            if any(a.what == "cancel" for a in open_requests(store.read(child.id, kinds=REQUEST_KINDS))):
+                continue  # its worker is at it; to be asked twice means to be quick
             _stop_with(store, config, child, parent.id, "cancel", end_with=end_with, who=who)
         elif parent.status == Status.PAUSED:
             if child.status != Status.PAUSED and _stopped_with(store, child.id, since=_paused_at(store, parent.id)) != parent.id:

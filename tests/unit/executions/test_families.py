@@ -18,6 +18,7 @@ from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Kind, Pending
 from holdfast.model.execution import Change, Execution, Status
+from holdfast.model.lease import Owner
 from holdfast.prompts.answering import end_with
 
 
@@ -141,6 +142,16 @@ def test_what_a_crash_kept_from_the_child_is_made_up_for(store: Store, tmp_path:
         let_go_on(store, config, header(store, "c"), who="bob")
         settle(store, config, end_with=end_with, who="worker")
         assert statuses(store, "pc") == ["paused", "suspended"]
+
+
+def test_a_child_that_works_is_asked_to_end_once(store: Store, tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    waiting(store, "p", "c")
+    assert store.claim("c", Owner(host="elsewhere", boot="b", pid=1, started="1"), 600) is not None
+    store.append("p", [Draft(kind=Kind.EXECUTION_CANCELLED)], fence=None, change=Change(status=Status.CANCELLED))
+    for _ in range(3):
+        settle(store, config, end_with=end_with, who="worker")
+    assert [e.data["what"] for e in store.read("c", kinds=(Kind.REQUESTED,))] == ["cancel"]
 
 
 def test_of_several_who_notice_one_wakes(store: Store) -> None:
