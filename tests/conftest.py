@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from holdfast.testing.clocks import StillClock, still_clock
@@ -49,6 +50,10 @@ def still() -> Iterator[StillClock]:
 
 for _name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
     del os.environ[_name]
+
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # how long an example takes tells of the machine, not of the code
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.hookimpl(tryfirst=True)

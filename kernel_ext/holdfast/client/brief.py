@@ -165,7 +165,8 @@ def _next(
             actions.append(Action(text=f"Find out whether this happened: {deed.request}"))
     undo = dict.fromkeys(name for d in effects if d.in_force for name in d.undo)
     if undo and header.status in (Status.FAILED, Status.PAUSED):
-        actions.append(Action(text=f"Or undo what is in force by hand: {', '.join(undo)} (teardown steps of the runbook)"))
+        command = f"holdfast rollback {id}" if header.status == Status.FAILED else ""
+        actions.append(Action(text=f"Or undo what is in force: {', '.join(undo)} (teardown steps of the runbook)", command=command))
     if to_come:
         actions.append(Action(text=f"Then come the steps: {', '.join(to_come)}"))
     return actions
