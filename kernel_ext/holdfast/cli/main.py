@@ -33,6 +33,7 @@ _COMMANDS = {
     "signal": "holdfast.cli.worker:signal",
     "worker": "holdfast.cli.worker:worker",
     "new": "holdfast.cli.new:new",
+    "import": "holdfast.cli.importing:import_runbook",
     "check": "holdfast.cli.notebooks:check",
     "graph": "holdfast.cli.notebooks:graph",
     "export": "holdfast.cli.export:export",
