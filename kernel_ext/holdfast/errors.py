@@ -105,6 +105,7 @@ CODES: dict[str, str] = {
     "HF312": "an AWS operation's outcome is unknown",
     "HF313": "a command's output is incomplete",
     "HF314": "a database statement's outcome is unknown",
+    "HF315": "a mail's outcome is unknown",
     "HF320": "no signal came in time",
     "HF321": "an execution that was started failed",
     "HF322": "an execution that was started was cancelled",

@@ -71,16 +71,17 @@ class IntegrationContract:
             yield nest
 
     @pytest.fixture
-    def cell(self, subject: Subject, nest: Nest, tmp_path: Path) -> Callable[[str], CellRunner]:
-        """Makes a runner for a cell, on a far side that is as at the beginning."""
+    def cell(self, subject: Subject, nest: Nest, tmp_path: Path) -> Callable[..., CellRunner]:
+        """Makes a runner for a cell, on a far side that is as at the beginning; in a folder of its own where one is named."""
         subject.reset()
 
-        def make(source: str) -> CellRunner:
-            return CellRunner(tmp_path, f"{subject.setup}\n{source}\n", subject.environment, nest=nest)
+        def make(source: str, folder: str = "") -> CellRunner:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            return CellRunner(tmp_path / folder, f"{subject.setup}\n{source}\n", subject.environment, nest=nest)
 
         return make
 
-    def test_a_reading_is_recorded_once(self, subject: Subject, cell: Callable[[str], CellRunner]) -> None:
+    def test_a_reading_is_recorded_once(self, subject: Subject, cell: Callable[..., CellRunner]) -> None:
         runner = cell("\n".join(read.cell for read in subject.reads))
         before = [read.count() for read in subject.reads]
         first = _through(runner.run())
@@ -90,15 +91,11 @@ class IntegrationContract:
         assert [read.count() for read in subject.reads] == asked, "a recorded reading is not made again"
         assert not _changes(runner), "readings are no changes"
 
-    def test_a_change_is_made_once_whatever_is_killed(self, subject: Subject, cell: Callable[[str], CellRunner], tmp_path: Path) -> None:
+    def test_a_change_is_made_once_whatever_is_killed(self, subject: Subject, cell: Callable[..., CellRunner]) -> None:
         for write in subject.writes:
-            folder = tmp_path / write.name
-            folder.mkdir()
-            runner = cell(write.cell)
-            runner.folder = folder
             if write.prepare is not None:
                 write.prepare()
-            self._kill_and_go_on(subject, write, runner)
+            self._kill_and_go_on(subject, write, cell(write.cell, write.name))
 
     def _kill_and_go_on(self, subject: Subject, write: Write, runner: CellRunner) -> None:
         cut = runner.run("call.after_intent=kill")
@@ -131,7 +128,7 @@ class IntegrationContract:
             store.close()
         _assert_secret_is_nowhere(runner.folder, subject.secret)
 
-    def test_a_dry_run_changes_nothing_and_lists_everything(self, subject: Subject, cell: Callable[[str], CellRunner]) -> None:
+    def test_a_dry_run_changes_nothing_and_lists_everything(self, subject: Subject, cell: Callable[..., CellRunner]) -> None:
         runner = cell("\n".join(write.cell for write in subject.writes))
         for write in subject.writes:
             if write.prepare is not None:
@@ -146,7 +143,7 @@ class IntegrationContract:
             assert any(fnmatch.fnmatchcase(one["target"], write.target) for one in planned), f"{write.name}: {planned}"
         _assert_secret_is_nowhere(runner.folder, subject.secret)
 
-    def test_a_refusal_for_the_rate_is_waited_out(self, subject: Subject, cell: Callable[[str], CellRunner]) -> None:
+    def test_a_refusal_for_the_rate_is_waited_out(self, subject: Subject, cell: Callable[..., CellRunner]) -> None:
         if subject.limit is None:
             return
         write = subject.writes[0]
