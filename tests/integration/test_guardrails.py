@@ -49,7 +49,7 @@ def error(sandbox: Sandbox, id: str) -> Any:
     return failed[-1]
 
 
-@pytest.mark.parametrize(("overlap", "status"), [("skip", 4), ("refuse", 1)])
+@pytest.mark.parametrize(("overlap", "status"), [pytest.param("skip", 4, marks=pytest.mark.slow), ("refuse", 1)])
 def test_while_one_has_the_target_another_makes_way(sandbox: Sandbox, server: CountingServer, overlap: str, status: int) -> None:
     cells = [*CELLS, ("step:ask", "confirm('restart?')"), ("step:act", f"requests.post(f'{{url}}/{overlap}/{{cluster}}')")]
     book = sandbox.notebook(f"one-{overlap}", cells, concurrency={"key": overlap + "/{cluster}", "overlap": overlap})
@@ -65,6 +65,7 @@ def test_while_one_has_the_target_another_makes_way(sandbox: Sandbox, server: Co
         sandbox.assert_laws(f"{overlap}-2")
 
 
+@pytest.mark.slow  # three executions and a worker, one after the other
 def test_those_that_queue_for_a_target_take_it_in_turn(sandbox: Sandbox, server: CountingServer) -> None:
     cells = [*CELLS, ("step:ask", "confirm('restart?')"), ("step:act", "requests.post(f'{url}/queue/{cluster}')")]
     book = sandbox.notebook("queue", cells, concurrency={"key": "queue/{cluster}"})
