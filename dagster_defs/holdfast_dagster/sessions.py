@@ -12,6 +12,7 @@ import dagster as dg
 import msgspec
 
 from holdfast.client import Client
+from holdfast.client.asking import how_to_answer
 from holdfast.client.waking import note_scheduler
 from holdfast.engine import identity
 from holdfast.engine.telling import Stood, Told
@@ -171,7 +172,7 @@ class RunSessions:
             why = (
                 f"Step {stood.step} waits for a person, and holds no process meanwhile: {first.text}\n"
                 f"Who may answer: {_who_may(first)}. Then the run goes on by itself:\n"
-                f"    holdfast answer {first.id} {'|'.join(first.verdicts)}{more}"
+                f"    {how_to_answer(first)}{more}"
             )
             return why, links.prompt_links(client.config, first.id)
         why = f"Step {stood.step} waits, and holds no process meanwhile" + (f": {stood.reason}" if stood.reason else "")

@@ -17,27 +17,29 @@ from typing import Any
 import pytest
 
 from holdfast.foundation import clock
+from holdfast.testing.rehearsal import Stage, rehearsals
 
 SLOW = 120_000  # milliseconds that anything may take on a busy machine
-EXAMPLES = Path(__file__).parents[2] / "runbooks" / "examples"
+SHIPPED = Path(__file__).parents[2] / "runbooks"
 LOCATION = "/locations/holdfast_dagster.here"
 
 
 class Stack:
     """``holdfast up`` on a folder of its own."""
 
-    def __init__(self, base: Path) -> None:
-        self.base, self.folder = base, base / "runbooks"
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DAGSTER"))}
+    def __init__(self, base: Path, stage: Stage) -> None:
+        self.base, self.folder, self.stage = base, base / "runbooks", stage
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("HOLDFAST_", "DAGSTER"))} | dict(stage.environment)
         self.said: list[str] = []
-        self.url = ""
+        self.url = self.inbox = ""
 
-    def runbook(self, name: str, cells: list[tuple[str, str]]) -> None:
+    def runbook(self, name: str, cells: list[tuple[str, str]], **metadata: Any) -> None:
         made: list[dict[str, Any]] = [
             {"cell_type": "code", "id": f"c{n}", "metadata": {"tags": [tag]}, "source": source, "outputs": [], "execution_count": None}
             for n, (tag, source) in enumerate(cells)
         ]
-        (self.folder / f"{name}.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}))
+        document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"holdfast": metadata} if metadata else {}, "cells": made}
+        (self.folder / f"{name}.ipynb").write_text(json.dumps(document))
 
     def __enter__(self) -> Stack:
         command = [sys.executable, "-m", "holdfast", "up", "--lab-port=0", "--dagster-port=0", "--inbox-port=0"]
@@ -50,7 +52,9 @@ class Stack:
                 self.__exit__()
                 raise AssertionError("".join(self.said))
             clock.sleep(0.2)
-        self.url = next(m[1] for line in self.said if (m := re.search(r"dagster is at (\S+)", line)))
+        self.url, self.inbox = (
+            next(m[1] for line in self.said if (m := re.search(rf"{name} is at (\S+)", line))) for name in ("dagster", "inbox")
+        )
         return self
 
     def _listen(self) -> None:
@@ -74,13 +78,21 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The examples, one that fails until a file is there, one that takes long, and one that is broken."""
-    made = Stack(tmp_path_factory.mktemp("stack"))
-    shutil.copytree(EXAMPLES, made.folder / "examples", ignore=shutil.ignore_patterns("shop-data"))
+    """The examples, the runbook for AWS on its stage, one that fails until a file is there, one that takes long, one that a clock starts,
+    and one that is broken."""
+    base = tmp_path_factory.mktemp("stack")
+    with rehearsals(SHIPPED / "aws")["delete-unattached-volumes"].stage(base) as stage:
+        yield from _served(Stack(base, stage))
+
+
+def _served(made: Stack) -> Iterator[Stack]:
+    for pack in ("aws", "examples"):
+        shutil.copytree(SHIPPED / pack, made.folder / pack, ignore=shutil.ignore_patterns("shop-data", "*.py"))
     made.runbook(
         "fails", [("step:first", "!echo once >> once.txt"), ("step:second", "import os\nassert os.path.exists('mended'), 'not mended yet'")]
     )
     made.runbook("long", [("step:long", "import time\nfor n in range(3000):\n    time.sleep(0.1)"), ("step:after", "1")])
+    made.runbook("clock", [("step:tell", "!echo tick >> ticks.txt")], schedule={"cron": "* * * * *", "enabled": False})
     made.runbook("broken", [("step:a", "1"), ("step:a", "2")])
     with made:
         yield made
@@ -141,13 +153,63 @@ def test_a_run_that_waits_says_what_for_and_goes_on_when_answered(stack: Stack, 
     assert "worker-2 is still down after its restart" in shown
     (prompt,) = [p for p in stack.holdfast("prompts") if p["step"] == "verify"]
     assert f"holdfast answer {prompt['id']} run|skip|abort" in shown
+    assert "Who may answer: anybody whom the policy lets" in shown
     assert "interrupted unexpectedly" not in shown and "Traceback" not in shown
     (stack.folder / "examples" / "shop-data" / "worker-2").write_text("working")
-    stack.holdfast("answer", prompt["id"], "run")
+    answer = page.locator("a[href*='/prompts/']").first.get_attribute("href")
+    page.goto(stack.inbox)
+    page.goto(answer)
+    page.get_by_role("button", name="Run it").click()
+    page.get_by_text("answered", exact=False).first.wait_for()
+    page.goto(f"{stack.url}/runs/{run}")
     status(page, "Success")
-    page.screenshot(path=str(tmp_path / "continued.png"))
-    assert run in page.url
     page.get_by_text("Succeeded (5)").wait_for()
+    page.screenshot(path=str(tmp_path / "continued.png"))
+    page.goto(page.locator("a[href*='/executions/']").first.get_attribute("href"))
+    page.get_by_text("Restart the shop's workers").first.wait_for()
+    page.screenshot(path=str(tmp_path / "execution.png"))
+    page.get_by_role("link", name=f"run {run[:8]}").click()
+    page.wait_for_url(f"{stack.url}/runs/{run}*")
+
+
+def test_checks_and_reports_come_to_their_end(stack: Stack, page: Any, tmp_path: Path) -> None:
+    launch(page, stack, "examples__check_host")
+    status(page, "Success")
+    page.get_by_text("Succeeded (5)").wait_for()
+    page.screenshot(path=str(tmp_path / "checked.png"))
+    assert "problems:" in log(page)
+
+
+def test_volumes_are_deleted_once_somebody_has_consented(stack: Stack, page: Any, tmp_path: Path) -> None:
+    """The runbook for AWS, on a local AWS that counts."""
+    run = launch(page, stack, "aws__delete_unattached_volumes", "dry_run: false\nmin_age_days: 0")
+    status(page, "Suspended")
+    page.get_by_text("Delete 12 unattached volumes").first.wait_for()
+    page.screenshot(path=str(tmp_path / "asked.png"))
+    assert "yes|no --typed '12 volumes'" in log(page)
+    assert not stack.stage.effects()
+    (prompt,) = [p for p in stack.holdfast("prompts") if p["step"] == "gate"]
+    stack.holdfast("answer", prompt["id"], "yes", "--typed", "12 volumes")
+    page.goto(f"{stack.url}/runs/{run}")
+    status(page, "Success")
+    page.screenshot(path=str(tmp_path / "deleted.png"))
+    assert set(stack.stage.effects().values()) == {1}
+    assert len(stack.stage.effects()) == 24, "12 snapshots, 12 deletions"
+
+
+@pytest.mark.slow
+def test_a_schedule_that_is_switched_on_ticks(stack: Stack, page: Any, tmp_path: Path) -> None:
+    page.set_default_timeout(SLOW)
+    page.goto(f"{stack.url}{LOCATION}/schedules/clock__schedule")
+    page.locator("input[type=checkbox]").first.evaluate("box => box.click()")
+    deadline = clock.monotonic() + SLOW / 1000
+    while not (stack.folder / "ticks.txt").exists():
+        assert clock.monotonic() < deadline
+        clock.sleep(1)
+    page.get_by_text("1 requested").first.wait_for()
+    page.screenshot(path=str(tmp_path / "ticked.png"))
+    page.locator("input[type=checkbox]").first.evaluate("box => box.click()")
+    assert set((stack.folder / "ticks.txt").read_text().split()) == {"tick"}
 
 
 def test_graphs_show_headings_branches_and_what_is_wrong_with_a_broken_notebook(stack: Stack, page: Any, tmp_path: Path) -> None:
@@ -184,13 +246,24 @@ def test_an_asset_shows_its_rows_its_picture_its_check_and_where_it_comes_from(s
         assert said in shown, said
     page.goto(f"{stack.url}/assets/shop/requests?view=checks")
     page.get_by_text("Passed", exact=True).first.wait_for()
+    page.goto(f"{stack.url}/assets/shop/error_report")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_role("button", name="Latest", exact=True).click()
+    page.get_by_role("button", name=re.compile("^Launch")).last.click()
+    while not [e for e in stack.holdfast("list") if e["runbook"] == "report-errors" and e["status"] == "succeeded"]:
+        assert clock.monotonic() < deadline + SLOW / 1000
+        clock.sleep(1)
+    page.goto(f"{stack.url}/assets/shop/error_report")
+    page.get_by_text("requests ended with an error").first.wait_for()
+    page.screenshot(path=str(tmp_path / "report.png"), full_page=True)
     page.goto(f"{stack.url}/asset-groups")
     page.get_by_text("error_report").first.wait_for()
     page.get_by_text("examples__report_errors").first.wait_for()
     page.screenshot(path=str(tmp_path / "lineage.png"))
 
 
-def test_re_executed_from_failure_the_first_step_is_not_run_again(stack: Stack, page: Any, tmp_path: Path) -> None:
+def test_re_executed_from_failure_it_goes_on_and_re_executed_all_it_begins_anew(stack: Stack, page: Any, tmp_path: Path) -> None:
     first = launch(page, stack, "fails")
     status(page, "Failure")
     page.get_by_text("not mended yet").first.wait_for()
@@ -201,6 +274,14 @@ def test_re_executed_from_failure_the_first_step_is_not_run_again(stack: Stack, 
     page.wait_for_url(lambda url: "/runs/" in url and first not in url)
     status(page, "Success")
     assert (stack.folder / "once.txt").read_text() == "once\n"
+    second = page.url
+    page.get_by_role("button", name=re.compile("Re-execute")).first.locator("xpath=following::button[1]").click()
+    page.get_by_role("menuitem", name=re.compile("All steps")).click()
+    page.wait_for_url(lambda url: "/runs/" in url and url != second and first not in url)
+    status(page, "Success")
+    page.screenshot(path=str(tmp_path / "all_again.png"))
+    assert (stack.folder / "once.txt").read_text() == "once\nonce\n", "everything anew"
+    assert len([e for e in stack.holdfast("list") if e["runbook"] == "fails"]) == 2
 
 
 def test_a_run_is_terminated_from_its_page(stack: Stack, page: Any, tmp_path: Path) -> None:
