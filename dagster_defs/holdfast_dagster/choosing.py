@@ -46,6 +46,8 @@ def choose_execution(
     before = run.tags.get("dagster/parent_run_id") if continued is not None else None
     if before is not None and (other := _of_parent(client, instance, before, runbook)) is not None:
         return Chosen(header=other, reason_to_wait="due")  # of another runbook in the run that is continued
+    if (own := of_runbook(executions_of(client, run), runbook)) is not None:
+        return Chosen(header=own)  # without a look at the file, which may have gone
     if run.parent_run_id is not None:
         source = _of_parent(client, instance, run.parent_run_id, runbook)
         if source is not None:

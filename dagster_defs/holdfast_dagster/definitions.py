@@ -20,7 +20,7 @@ from holdfast_dagster.config_schema import run_config_mapping
 from holdfast_dagster.driving import holdfast_resource
 from holdfast_dagster.graph import build_graph, describe, tags
 from holdfast_dagster.partitions import partitions_definition
-from holdfast_dagster.runbook import Broken, Runbook, dagster_name, load_all
+from holdfast_dagster.runbook import Broken, Runbook, dagster_name, load, load_all
 from holdfast_dagster.schedules import build_schedules
 from holdfast_dagster.served import note_jobs
 
@@ -85,6 +85,24 @@ def build_definitions(
         resources={names.RESOURCE: holdfast_resource},
         executor=executor if share_executor else None,
         metadata={"holdfast/path": str(place.absolute())},
+    )
+
+
+def build_pinned(text: Path, path: Path, name: str) -> dg.Definitions:
+    """One runbook as an execution was started with it, whatever its file says now.
+
+    Args:
+        text: where that notebook is.
+        path: the file it was started from, which may have changed or gone.
+        name: of its job.
+
+    Raises:
+        AuthorError: HF101, HF102, HF190. LookupFailedError: HF605.
+    """
+    parts, executor = Parts(), default_executor()
+    _add(msgspec.structs.replace(load(text, name), path=path), parts, {}, [], executor)
+    return dg.Definitions(
+        jobs=list(parts.jobs.values()), assets=parts.assets, resources={names.RESOURCE: holdfast_resource}, executor=executor
     )
 
 

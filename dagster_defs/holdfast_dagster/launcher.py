@@ -27,6 +27,7 @@ from holdfast.errors import HoldfastError
 from holdfast.model.execution import Execution
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of
+from holdfast_dagster.pinned import with_pinned_code
 from holdfast_dagster.sessions import worker_label
 from holdfast_dagster.warm import Forked, Request, Warm
 
@@ -100,6 +101,7 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
             if worker and alive(worker):
                 self._instance.report_engine_event(f"No further worker is started: {worker} is at it", run, cls=type(self))
                 return
+            run = with_pinned_code(self._instance, run)
             origin = run.job_code_origin
             if origin is None:
                 raise dg.DagsterInvariantViolationError(f"Run {run.run_id} does not say where its code is")

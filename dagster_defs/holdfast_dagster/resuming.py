@@ -25,6 +25,9 @@ _log = logging.getLogger("holdfast.dagster")
 _PAGE = 50
 #: Seconds by which two looks for cancelled runs overlap: clocks differ.
 _OVERLAP = 30.0
+#: Runs that were to continue an execution and failed, after which no further one is started by itself: a person looks at them.
+_FAILURES = 5
+_GIVEN_UP = "given up"
 #: Workers started in one go where the instance sets no limit.
 _MANY = 1000
 
@@ -115,10 +118,22 @@ def resume_run(
         start_worker_again(instance, _again(instance, run), workspace)
         return run.run_id
     if run.is_finished and run.status != dg.DagsterRunStatus.CANCELED:
-        if not claim_wake_up(client, execution.id, by):
+        if _given_up(instance, run, execution) or not claim_wake_up(client, execution.id, by):
             return None
         return continue_in_a_new_run(instance, run, execution)
     return None  # its worker is about to leave, or is gone and will be found
+
+
+def _given_up(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> bool:
+    """Whether so many runs could not continue the execution that a person has to look; the last one's log says so."""
+    failed = dg.RunsFilter(tags={names.CONTINUES: execution.id}, statuses=[dg.DagsterRunStatus.FAILURE])
+    if instance.get_runs_count(filters=failed) < _FAILURES:
+        return False
+    if run.tags.get(names.TOLD) != _GIVEN_UP:
+        instance.add_run_tags(run.run_id, {names.TOLD: _GIVEN_UP})
+        what = f"{_FAILURES} runs could not continue the execution {execution.id}, so no further one is started by itself"
+        instance.report_engine_event(f"{what}. When the cause is mended: holdfast resume {execution.id}", run)
+    return True
 
 
 def settle_ended(instance: dg.DagsterInstance, client: Client, cursor: str | None, workspace: Any = None) -> str | None:
