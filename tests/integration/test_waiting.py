@@ -205,3 +205,12 @@ def test_a_worker_that_is_told_to_end_lets_go_and_the_next_one_goes_on(tmp_path:
     assert sandbox.holdfast("worker", "--once").status == 0
     ends(sandbox, "slow")
     assert (sandbox.folder / "far").read_text().split() == ["begun", "slow"]
+
+
+def test_with_the_journal_on_postgresql_what_a_wait_does_to_it_is_no_call_of_the_cell(tmp_path: Path, postgres_url: str) -> None:
+    sandbox = Sandbox(tmp_path, journal=postgres_url, environment=AT_ONCE)
+    assert run(sandbox, "pg", [("step:a", "from holdfast import signal\nprint('got', signal('go'))")]).status == 3
+    assert sandbox.holdfast("signal", "pg", "go", "--value", "7").status == 0
+    assert sandbox.holdfast("resume", "pg", "--json").json["status"] == "succeeded"
+    assert "got 7" in printed(sandbox, "pg")
+    assert not [e for e in sandbox.entries("pg") if str(e.data.get("kind")) == "sql"]

@@ -99,12 +99,16 @@ class Work:
     def _ledger(self, connection: Any) -> Ledger:
         return self._ledgers.setdefault(connection, Ledger())
 
+    def _records(self, connection: Any) -> bool:
+        """Whether what is done now is recorded; the journal's own connection never is."""
+        return self._recorder.active and not getattr(connection, "of_journal", False)
+
     # ---- statements ----
 
     def execute(self, original: Any, cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
         """``Cursor.execute``."""
         __tracebackhide__ = True
-        if not self._recorder.active:
+        if not self._records(cursor.connection):
             return original(cursor, query, params, **options)
         statement = Statement(_text(query, cursor), params)
 
@@ -120,7 +124,7 @@ class Work:
     def execute_many(self, original: Any, cursor: Any, query: Any, params_seq: Any, **options: Any) -> None:
         """``Cursor.executemany``."""
         __tracebackhide__ = True
-        if not self._recorder.active:
+        if not self._records(cursor.connection):
             original(cursor, query, params_seq, **options)
             return
         everything = list(params_seq)
@@ -189,7 +193,7 @@ class Work:
         """``Connection.commit``."""
         __tracebackhide__ = True
         ledger = self._ledger(connection)
-        if not self._recorder.active:
+        if not self._records(connection):
             original(connection)
         elif self._recorder.dry_run:
             connection.rollback()
@@ -219,7 +223,7 @@ class Work:
             del ledger.statements[begun:]
             ledger.ran = min(ledger.ran, begun)
             return original(block, kind, error, trace)
-        if ledger.depth or not connection.autocommit or not self._recorder.active:
+        if ledger.depth or not connection.autocommit or not self._records(connection):
             return original(block, kind, error, trace)  # a savepoint, or part of the connection's own transaction
         from psycopg import Rollback
 

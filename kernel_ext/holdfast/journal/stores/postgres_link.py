@@ -41,6 +41,12 @@ _WHO: Final = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid =
 _END: Final = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = %s AND backend_start::text = %s"
 
 
+class _Connection(psycopg.Connection):
+    """The journal's own: what it does is not a call of the cell that happens to run."""
+
+    of_journal = True
+
+
 class Link:
     """One connection, for one thread at a time.
 
@@ -123,7 +129,7 @@ class Link:
         if self._connection is not None and self._connection.pgconn.transaction_status != IDLE:
             self._drop(self._connection)  # a person interrupted in the midst of it: what it was doing must come to an end first
         if self._connection is None:
-            connection = psycopg.connect(self._url, autocommit=True, **_CONNECT)  # type: ignore[arg-type]  # a mixed dict
+            connection = _Connection.connect(self._url, autocommit=True, **_CONNECT)  # type: ignore[arg-type]  # a mixed dict
             try:
                 connection.execute(_SETTINGS)
                 self._end_lost(connection)
