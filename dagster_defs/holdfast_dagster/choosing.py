@@ -19,6 +19,14 @@ from holdfast_dagster.runbook import dagster_name
 _FROM_FAILURE = "dagster/is_resume_retry"
 #: Says that the execution tags were written for this very run; a re-execution inherits its parent's tags.
 _POINTED = ".dagster/holdfast_run"
+#: Dagster's own tags on runs that no person launched.
+_BY_ITSELF = {
+    "dagster/from_automation_condition": "automation",
+    "dagster/auto_materialize": "automation",
+    "dagster/backfill": "backfill",
+    "dagster/schedule_name": "schedule",
+    "dagster/sensor_name": "sensor",
+}
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +63,15 @@ def choose_execution(
             if again is not None:
                 return Chosen(header=again)
     key = f"dagster/{run.run_id}/{runbook.absolute()}"  # by its path: two runbooks of one run may have the same name
-    return Chosen(header=client.start(runbook, parameters, key=key, via="dagster", queued=False))
+    return Chosen(header=client.start(runbook, parameters, key=key, via=started_via(run), queued=False))
+
+
+def started_via(run: dg.DagsterRun) -> str:
+    """How the run came to be, as the execution notes it; guardrails tell by it whether a person started it."""
+    for tag, what in _BY_ITSELF.items():
+        if tag in run.tags:
+            return f"{what} {run.tags[tag]} (dagster)"
+    return "dagster"
 
 
 def of_runbook(executions: Sequence[Execution], runbook: Path) -> Execution | None:
