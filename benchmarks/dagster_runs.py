@@ -36,8 +36,8 @@ import dagster as dg
 from holdfast_dagster import build_definitions
 HERE = Path(__file__).parent
 
-def op(n):
-    @dg.op(name=f"s{n}", ins={"after": dg.In(dg.Nothing)} if n else {}, out=dg.Out(dg.Nothing))
+def op(job, n):
+    @dg.op(name=f"{job}_s{n}", ins={"after": dg.In(dg.Nothing)} if n else {}, out=dg.Out(dg.Nothing))
     def body(context):
         if n == 0:
             (HERE / "reached").write_text(str(time.time()))
@@ -47,7 +47,7 @@ def plain(name, count):
     def body():
         last = None
         for n in range(count):
-            last = op(n)() if last is None else op(n)(last)
+            last = op(name, n)() if last is None else op(name, n)(last)
     return dg.job(name=name, executor_def=dg.in_process_executor)(body)
 
 one = plain("plain_one", 1)
