@@ -27,9 +27,11 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
+from dagster._core.origin import JobPythonOrigin
 from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.record import copy
 from sqlalchemy.pool import NullPool
 
 from holdfast.engine.identity import this_process
@@ -63,6 +65,16 @@ def mark_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str)
 def start_worker_again(instance: dg.DagsterInstance, run: dg.DagsterRun, workspace: Any = None) -> None:
     """A new worker for a run that has none, counted as the run monitor counts."""
     instance.resume_run(run.run_id, workspace, instance.count_resume_run_attempts(run.run_id) + 1)
+
+
+def replace_code(instance: dg.DagsterInstance, run_id: str, origin: JobPythonOrigin) -> dg.DagsterRun | None:
+    """Have the workers of a run take its definitions from ``origin`` from now on; the run as it is then, None when it came from no code
+    location. Dagster has no door for this: what it uses to move a run to another location writes the whole run."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.remote_job_origin is None:
+        return None
+    instance._run_storage.replace_job_origin(copy(run, job_code_origin=origin), run.remote_job_origin)
+    return instance.get_run_by_id(run_id)
 
 
 def keep_engines() -> None:

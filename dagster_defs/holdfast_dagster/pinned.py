@@ -10,12 +10,11 @@ import dagster as dg
 from dagster._core.code_pointer import CustomPointer, ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.origin import JobPythonOrigin
-from dagster_shared.record import copy
 
 from holdfast.client import Client
 from holdfast.errors import HoldfastError, LookupFailedError
 from holdfast.model.execution import Execution
-from holdfast_dagster import names
+from holdfast_dagster import internals, names
 from holdfast_dagster.choosing import executions_of
 from holdfast_dagster.definitions import build_pinned
 from holdfast_dagster.runbook import load
@@ -28,12 +27,7 @@ def with_pinned_code(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.Dag
         StoreError: the journal cannot be reached.
     """
     origin = pinned_origin(instance, run)
-    fresh = instance.get_run_by_id(run.run_id)
-    if origin is None or fresh is None or fresh.remote_job_origin is None:
-        return run
-    pinned = copy(fresh, job_code_origin=origin)
-    instance._run_storage.replace_job_origin(pinned, fresh.remote_job_origin)  # writes the whole run; its workers read it from there
-    return pinned
+    return run if origin is None else internals.replace_code(instance, run.run_id, origin) or run
 
 
 def pinned_origin(instance: dg.DagsterInstance, run: dg.DagsterRun) -> JobPythonOrigin | None:

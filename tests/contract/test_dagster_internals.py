@@ -48,6 +48,27 @@ def test_events_move_a_run_to_suspended_and_back() -> None:
         assert instance.get_run_by_id(run.run_id).status.value == "STARTED"
 
 
+def test_the_code_of_a_run_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    from dagster._core.code_pointer import FileCodePointer
+    from dagster._core.definitions.reconstruct import ReconstructableRepository
+    from dagster._core.remote_origin import InProcessCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+    from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+    @dg.job
+    def nothing() -> None:
+        pass
+
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        location = InProcessCodeLocationOrigin(LoadableTargetOrigin(python_file="x.py"), location_name="here")
+        remote = RemoteJobOrigin(RemoteRepositoryOrigin(location, "repo"), "nothing")
+        run = instance.create_run_for_job(nothing, tags={"a": "b"}, remote_job_origin=remote)
+        origin = ReconstructableRepository(FileCodePointer("other.py", "defs")).get_reconstructable_job("nothing").get_python_origin()
+        stored = internals.replace_code(instance, run.run_id, origin)
+        assert stored == instance.get_run_by_id(run.run_id)
+    assert stored.job_code_origin == origin
+    assert (stored.status, stored.remote_job_origin, stored.tags["a"]) == (run.status, remote, "b")
+
+
 def test_what_the_executor_reaches_into_is_there() -> None:
     assert {"_waiting_to_retry", "_executable", "_pending_retry", "_in_flight"} <= set(_assigned(ActiveExecution))
     assert "_step_launcher" in _assigned(StepExecutionContext)
