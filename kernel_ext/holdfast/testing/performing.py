@@ -48,9 +48,13 @@ class Performance:
     def __init__(self, book: Path, stage: Stage, folder: Path, tell: Callable[[str], object] = lambda said: None) -> None:
         self.book, self.stage, self.tell = book, stage, tell
         quick = {"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_STATE_DIR": str(folder / ".holdfast"), "HOLDFAST_USER": "starter"}
-        self.sandbox = Sandbox(folder, environment={**quick, **stage.environment})
+        self.sandbox, self.execution = self.stand(folder, {**quick, **stage.environment}), EXECUTION
         self.asked: list[Prompt] = []
         self._waited = 0
+
+    def stand(self, folder: Path, environment: dict[str, str]) -> Sandbox:
+        """Where it happens."""
+        return Sandbox(folder, environment=environment)
 
     def play(self, faults: str = "", rounds: int = 60) -> str:
         """Take the execution to its end; returns its status.
@@ -61,33 +65,37 @@ class Performance:
         """
         self._command(faults)
         for _ in range(rounds):
-            status = self.sandbox.status(EXECUTION)
+            status = self.sandbox.status(self.execution)
             if status:
-                self.sandbox.assert_laws(EXECUTION)
+                self.sandbox.assert_laws(self.execution)
             if status in _ENDED:
                 return status
             if status == "suspended":
-                self._while_it_waits()
+                self.while_it_waits()
             self._command(faults)
         raise AssertionError(f"no end after {rounds} rounds: {self.last}")
 
+    def given(self) -> list[str]:
+        """The parameters as words of a command."""
+        return [w for name, value in self.stage.parameters.items() for w in ("-p", name, _word(value))]
+
     def _command(self, faults: str) -> None:
         struck = len(self.sandbox.struck())
-        if self.sandbox.status(EXECUTION):
-            self.last: Result = self.sandbox.holdfast("resume", EXECUTION, "--json", faults=faults, timeout=300)
+        if self.sandbox.status(self.execution):
+            self.last: Result = self.sandbox.holdfast("resume", self.execution, "--json", faults=faults, timeout=300)
         else:
-            given = [w for name, value in self.stage.parameters.items() for w in ("-p", name, _word(value))]
-            self.last = self.sandbox.holdfast("run", self.book, "--id", EXECUTION, *given, "--json", faults=faults, timeout=300)
+            self.last = self.sandbox.holdfast("run", self.book, "--id", self.execution, *self.given(), "--json", faults=faults, timeout=300)
             assert self.last.status != 2, self.last
         for strike in self.sandbox.struck()[struck:]:
             self.tell(f"killed: {strike}")
 
-    def _while_it_waits(self) -> None:
+    def while_it_waits(self) -> None:
+        """What people and the world do while the execution is suspended, until it is due."""
         store = open_store(self.sandbox.journal, key_file=self.sandbox.key_file)
         try:
             count, self._waited = self._waited, self._waited + 1
             hurried = self.stage.meanwhile(count) if self.stage.meanwhile is not None else None
-            prompts, said_something = list_prompts(store, execution=EXECUTION), False
+            prompts, said_something = list_prompts(store, execution=self.execution), False
             for prompt in prompts:
                 said = next((given for part, given in self.stage.answers.items() if part in prompt.text), None)
                 if said is not None:
@@ -108,10 +116,10 @@ class Performance:
 
     def _due(self, store: Store) -> bool:
         """Whether anything will happen by itself."""
-        return any(one.due_at is not None for one in store.pending(execution=EXECUTION))
+        return any(one.due_at is not None for one in store.pending(execution=self.execution))
 
     def _until_due(self, store: Store) -> None:
-        moments = [one.due_at for one in store.pending(execution=EXECUTION) if one.due_at is not None]
+        moments = [one.due_at for one in store.pending(execution=self.execution) if one.due_at is not None]
         if moments:
             clock.sleep(max(0.0, min(moments) - clock.now()))
 
