@@ -62,6 +62,15 @@ def house(dagster_house: Callable[..., Any]) -> Iterator[Any]:
         there, go = str(folder / "there"), str(folder / "go")
         stand = f"import os, time\nopen({there!r}, 'a').write('x')\nwhile not os.path.exists({go!r}): time.sleep(0.05)\n"
         book("slow", [("step:one", record("s-one")), ("step:two", record("s-two") + stand), ("step:three", record("s-three"))])
+        book(
+            "long",
+            [
+                ("step:one", record("l-one")),
+                ("step:two", record("l-two") + "import time\ntime.sleep(600)"),
+                ("step:three", record("l-three")),
+            ],
+        )
+        book("patient", [("step:ask", record("p-ask") + "from holdfast import signal\nsignal('never')"), ("step:then", record("p-then"))])
         target = {"relative_path": "defs.py", "working_directory": str(folder), "location_name": "platform"}
         (folder / "workspace.yaml").write_text(json.dumps({"load_from": [{"python_file": target}]}))
         made.home.dagster("daemon", workspace=folder / "workspace.yaml")
@@ -130,3 +139,20 @@ def test_a_worker_killed_between_its_steps_with_the_code_server_gone_is_missed_a
     assert house.run(id).status.value == "FAILURE"
     assert [w for w in house.effects() if w.startswith("s-")] == ["s-one", "s-two", "s-three"]
     house.home.assert_laws(execution)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_cancelled_while_a_step_runs_and_while_one_waits(house: Any) -> None:
+    running, waiting = launched(house, "long"), launched(house, "patient")
+    house.home.until(lambda: "l-two" in house.effects(), "the long step", 300)
+    house.until(waiting, "SUCCESS", seconds=300)
+    for id in (running, waiting):
+        assert house.home.holdfast("cancel", house.execution(id), "--why", "enough").status == 0
+        house.home.until(lambda id=id: house.home.status(house.execution(id)) == "cancelled", "the end", 120)
+    house.home.until(lambda: house.run(running).is_finished, "the end of the run", 120)
+    house.home.pause(15)  # two looks of the sensor
+    assert [r for r in house.instance.get_runs() if not r.is_finished] == []
+    assert not {"l-three", "p-then"} & set(house.effects())
+    for id in (running, waiting):
+        house.home.assert_laws(house.execution(id))
