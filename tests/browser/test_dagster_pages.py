@@ -206,7 +206,7 @@ def test_a_schedule_that_is_switched_on_ticks(stack: Stack, page: Any, tmp_path:
     while not (stack.folder / "ticks.txt").exists():
         assert clock.monotonic() < deadline
         clock.sleep(1)
-    page.get_by_text("1 requested").first.wait_for()
+    page.get_by_text("1 run requested").first.wait_for()
     page.screenshot(path=str(tmp_path / "ticked.png"))
     page.locator("input[type=checkbox]").first.evaluate("box => box.click()")
     assert set((stack.folder / "ticks.txt").read_text().split()) == {"tick"}
