@@ -75,12 +75,12 @@ def started_via(run: dg.DagsterRun) -> str:
 
 
 def of_runbook(executions: Sequence[Execution], runbook: Path) -> Execution | None:
-    """The last of ``executions`` that is one of ``runbook``: by its path or, where the file has moved, by its name if only one has it."""
+    """The last of ``executions`` that is one of ``runbook``: by its path or, where the only one's file has gone, by its name."""
     exact = [e for e in executions if e.path == str(runbook.absolute())]
     if exact:
         return exact[-1]
-    same = [e for e in executions if e.runbook == runbook.stem]
-    return same[0] if len(same) == 1 and len(executions) == 1 else None
+    moved = [e for e in executions if e.runbook == runbook.stem and not Path(e.path or "").exists()]
+    return moved[0] if len(moved) == len(executions) == 1 else None
 
 
 def executions_of(client: Client, run: dg.DagsterRun) -> list[Execution]:
