@@ -65,6 +65,7 @@ def test_the_code_of_a_run_is_replaced_and_nothing_else(tmp_path: Path) -> None:
         origin = ReconstructableRepository(FileCodePointer("other.py", "defs")).get_reconstructable_job("nothing").get_python_origin()
         stored = internals.replace_code(instance, run.run_id, origin)
         assert stored == instance.get_run_by_id(run.run_id)
+    assert stored is not None
     assert stored.job_code_origin == origin
     assert (stored.status, stored.remote_job_origin, stored.tags["a"]) == (run.status, remote, "b")
 
