@@ -58,9 +58,10 @@ hypothesis.settings.load_profile("any machine")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
-    """A build that was started in the background ignores SIGINT and SIGQUIT, and hands that down to every process the tests start."""
+    """A build in the background ignores SIGINT, SIGQUIT or SIGHUP, and hands that down to every process the tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -180,6 +180,7 @@ def test_checks_and_reports_come_to_their_end(stack: Stack, page: Any, tmp_path:
     assert "problems:" in log(page)
 
 
+@pytest.mark.slow
 def test_volumes_are_deleted_once_somebody_has_consented(stack: Stack, page: Any, tmp_path: Path) -> None:
     """The runbook for AWS, on a local AWS that counts."""
     run = launch(page, stack, "aws__delete_unattached_volumes", "dry_run: false\nmin_age_days: 0")

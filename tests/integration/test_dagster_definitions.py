@@ -300,6 +300,7 @@ assetMaterializations { partition runId metadataEntries { __typename label ... o
 assetChecksOrError { ... on AssetChecks { checks { name executionForLatestMaterialization { status } } } } } } }"""
 
 
+@pytest.mark.slow
 def test_a_backfill_makes_every_partition_and_tells_what_was_made(server: Server) -> None:
     keys = [{"path": ["costs", "raw"]}, {"path": ["executed_notebook", "costs"]}]
     answer = server.ask(BACKFILL, params={"assetSelection": keys, "partitionNames": ["eu", "us"]})["launchPartitionBackfill"]

@@ -40,8 +40,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sandbox, 
         assert clock.monotonic() < deadline and process.poll() is None, (sandbox.folder / "server.log").read_text()[-3000:]
         clock.sleep(0.1)
     yield sandbox, address
-    process.terminate()
-    process.wait(30)
+    headers = {"Authorization": f"token {TOKEN}"}
+    with httpx.stream("GET", f"{address}/holdfast/api/v1/live", headers=headers, timeout=60) as stream:
+        assert stream.status_code == 200
+        process.terminate()
+        process.wait(30)  # a page that somebody has open does not keep it
 
 
 def test_it_is_there_without_being_switched_on_and_closed_to_strangers(server: tuple[Sandbox, str]) -> None:

@@ -19,7 +19,6 @@ from holdfast.testing.rehearsal import Stage, rehearsals  # noqa: E402
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 REHEARSALS = {f"{pack.name}/{name}": one for pack in sorted(RUNBOOKS.iterdir()) if pack.is_dir() for name, one in rehearsals(pack).items()}
-SHORT = "linux/disk-filling"
 ENDED = ("succeeded", "failed", "cancelled")
 DEFINITIONS = """\
 from pathlib import Path
@@ -70,7 +69,8 @@ class ByDagster(Performance):
             return status, instance.get_run_by_id(done.json["run"])
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == SHORT else [pytest.mark.slow]) for n in REHEARSALS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REHEARSALS)
 def test_launched_in_dagster_killed_and_answered(tmp_path: Path, name: str) -> None:
     rehearsal = REHEARSALS[name]
     if rehearsal.needs is not None and not rehearsal.needs():

@@ -142,13 +142,13 @@ def test_a_signal_that_does_not_come_gives_the_default_or_fails(sandbox: Sandbox
 
 
 def test_a_child_is_started_once_and_what_it_published_comes_back(sandbox: Sandbox, worker: Any) -> None:
-    child = [("parameters", "n = 1"), ("step:work", "!echo $n >> far-c\nfrom holdfast import publish\npublish(double=n * 2)")]
+    child = [("parameters", "n = 1"), ("step:work", "!echo $n >> far-child\nfrom holdfast import publish\npublish(double=n * 2)")]
     sandbox.notebook("child", child)
     source = "from holdfast import run_runbook\nc = run_runbook('child', n=21)\nprint(c.status, c['double'], c.outputs)"
     run(sandbox, "parent", [("step:a", source)])
     ends(sandbox, "parent")
     assert "succeeded 42 {'double': 42}" in printed(sandbox, "parent")
-    assert (sandbox.folder / "far-c").read_text().split() == ["21"]
+    assert (sandbox.folder / "far-child").read_text().split() == ["21"]
 
 
 def test_a_child_s_failure_is_the_parent_s_and_resuming_the_parent_continues_the_child(sandbox: Sandbox, worker: Any) -> None:

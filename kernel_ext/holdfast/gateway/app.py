@@ -10,7 +10,6 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import FastAPI
-from fastapi.concurrency import run_in_threadpool
 from fastapi.openapi.utils import get_openapi
 
 from holdfast.errors import StoreError
@@ -103,7 +102,7 @@ async def watch(hall: Hall) -> None:
         await asyncio.sleep(_LOOK)
         for look in (lambda: _expire(hall), hall.dispatcher.look, hall.workers.look):
             try:
-                await run_in_threadpool(look)
+                await asyncio.to_thread(look)  # its threads do not outlive the loop
             except StoreError as error:
                 _log.warning("the journal cannot be reached: %s", error)
             except Exception:

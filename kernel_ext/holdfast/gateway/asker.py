@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 
 from holdfast.access.audit import ALLOWED, FAILED, REFUSED
 from holdfast.access.person import Person
@@ -152,9 +152,9 @@ async def recognise(request: Request) -> Visit | None:
     hall = hall_of(request)
     headers = {k.lower(): v for k, v in request.headers.items()}
     try:
-        return await run_in_threadpool(hall.identity.recognise, headers, request.cookies, address_of(request))
+        return await asyncio.to_thread(hall.identity.recognise, headers, request.cookies, address_of(request))
     except RequestError as error:
-        await run_in_threadpool(refused, request, None, error)
+        await asyncio.to_thread(refused, request, None, error)
         raise
 
 
@@ -176,11 +176,11 @@ async def asker(request: Request) -> Asker:
     hall = hall_of(request)
     if visit is None:
         error = RequestError("HF701", "you are not signed in", cure="Send a token: Authorization: Bearer ...")
-        await run_in_threadpool(refused, request, None, error)
+        await asyncio.to_thread(refused, request, None, error)
         raise error
     if visit.ambient and request.method not in _SAFE:
         await _require_form_token(request, hall, visit)
-    return await run_in_threadpool(Asker, hall, visit, via=_via(request), address=address_of(request))
+    return await asyncio.to_thread(Asker, hall, visit, via=_via(request), address=address_of(request))
 
 
 async def _require_form_token(request: Request, hall: Hall, visit: Visit) -> None:
@@ -193,7 +193,7 @@ async def _require_form_token(request: Request, hall: Hall, visit: Visit) -> Non
         given = field if isinstance(field, str) else ""
     if not given or not hall.identity.sessions.is_form_token(visit.place, given):
         error = RequestError("HF703", "this did not come from a page of ours, or the page is old", cure="Load the page again.")
-        await run_in_threadpool(refused, request, visit.person, error)
+        await asyncio.to_thread(refused, request, visit.person, error)
         raise error
 
 

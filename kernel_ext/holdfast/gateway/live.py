@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from fastapi.concurrency import run_in_threadpool
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from holdfast.errors import RequestError, StoreError
@@ -114,7 +113,7 @@ class Live:
                 yield ServerSentEvent(comment="holdfast", retry=2000)
                 while True:
                     try:
-                        found, ended = await run_in_threadpool(look)
+                        found, ended = await asyncio.to_thread(look)
                     except StoreError:
                         found, ended = [], False  # the journal is away: the next look may find it
                     for one in found:

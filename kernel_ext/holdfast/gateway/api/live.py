@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
@@ -21,7 +22,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/executions/{id}/live", response_class=Response, responses={**_STREAM, **responses(404)})
-def live(
+async def live(
     request: Request,
     asker: Asking,
     id: ExecutionId,
@@ -31,11 +32,11 @@ def live(
     """One execution: `entry` for each line of its timeline (id: its seq), `output` with what a running
     cell has shown so far, `execution` when its state changes, `end` at its end."""
     streams: Live = request.app.state.live
-    return streams.one(asker, asker.execution(id), place_of(last_event_id, after) or 0)
+    return await asyncio.to_thread(lambda: streams.one(asker, asker.execution(id), place_of(last_event_id, after) or 0))
 
 
 @router.get("/live", response_class=Response, responses={**_STREAM, **responses()})
-def live_all(
+async def live_all(
     request: Request,
     asker: Asking,
     after: Annotated[int | None, Query(ge=0, le=2**53, description="A place in the order of commits; without it: from now on.")] = None,
@@ -43,4 +44,4 @@ def live_all(
 ) -> Response:
     """All executions: `change` for each line of a timeline but calls (id: its place in the order of commits)."""
     streams: Live = request.app.state.live
-    return streams.all(asker, place_of(last_event_id, after))
+    return await asyncio.to_thread(streams.all, asker, place_of(last_event_id, after))
