@@ -132,6 +132,10 @@ class Worker:
 
     def _dispatch(self) -> None:
         """Give every step that may begin, and for which there is a kernel, to one."""
+        if self.plan.ready():
+            self._held()  # what was asked before now counts, also where the steps that run are to end first
+            while not self._happened.empty():
+                self._take(block=False)
         if self._lost is not None:
             raise Fenced(self._lost, execution=self.stage.execution.id)
         for step in self.plan.ready():
