@@ -118,7 +118,7 @@ def test_questions_are_asked_on_the_terminal_and_again_before_a_resume(sandbox: 
     terminal.expect(r"Node \*.*: ")
     terminal.sendeof()  # left open
     terminal.sendintr()
-    terminal.expect(["paused", "then: +holdfast resume x"])  # it may have let go of the kernel before the interrupt came
+    terminal.expect("paused")
     terminal.expect(pexpect.EOF)
     again = spawn(sandbox, "resume", "x", "--follow")
     again.expect(r"Node \*.*: ")

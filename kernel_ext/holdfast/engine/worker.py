@@ -215,9 +215,10 @@ class Worker:
         return self.plan.close()
 
     def _take(self, block: bool) -> None:
-        """Take what happened, waiting for it when something runs; not for long where other steps may be due meanwhile."""
+        """Take what happened, waiting for it when something runs; never for long: other steps may be due meanwhile, and a signal that the
+        system hands to another thread (Ctrl-C) does not end this wait."""
         try:
-            what, matter = self._happened.get(block=block, timeout=LOOK if self._later or self.ending.waiting else None)
+            what, matter = self._happened.get(block=block, timeout=LOOK)
         except queue.Empty:
             return
         if what == "done":
