@@ -20,7 +20,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,6 +28,7 @@ from typing import Any, Final
 from holdfast.access.people import GROUP, People, names, read, table, unknown, wrong
 from holdfast.access.person import Person
 from holdfast.errors import OperatorError, RequestError
+from holdfast.foundation.rereading import Reread
 
 #: action -> what its patterns name. A pattern without a slash covers everything below the runbook, too.
 ACTIONS: Final[Mapping[str, str]] = {
@@ -155,11 +155,9 @@ class PolicyFile:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._policy = Policy({})
-        if path is not None:
-            self.current()
+        self._file = Reread(path, Policy.load) if path is not None else None
+        self._none = Policy({})
+        self.current()
 
     def current(self) -> Policy:
         """The policy.
@@ -167,19 +165,14 @@ class PolicyFile:
         Raises:
             OperatorError: HF265; as long as the file cannot be used, nobody may do anything.
         """
-        if self.path is None:
-            return self._policy
-        with self._lock:
-            try:
-                status = self.path.stat()
-            except OSError as error:
-                raise OperatorError(
-                    "HF265", f"the policy file cannot be read: {error.strerror}", cure="Put it back.", file=str(self.path)
-                ) from None
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp != self._stamp:
-                self._policy, self._stamp = Policy.load(self.path), stamp
-            return self._policy
+        if self._file is None:
+            return self._none
+        try:
+            return self._file.current()
+        except OSError as error:
+            raise OperatorError(
+                "HF265", f"the policy file cannot be read: {error.strerror}", cure="Put it back.", file=str(self.path)
+            ) from None
 
 
 def require(policy: Policy, person: Person, action: str, thing: str) -> None:

@@ -7,7 +7,6 @@ import hmac
 import json
 import re
 import secrets
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ import msgspec
 from holdfast.access.person import Person
 from holdfast.errors import OperatorError
 from holdfast.foundation import clock
+from holdfast.foundation.rereading import Reread
 
 _SHAPE: Final = re.compile(r"hf_([a-z2-9]{8})_([A-Za-z0-9_-]{43})")
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -46,9 +46,7 @@ class Tokens:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._known: dict[str, Token] = {}
+        self._file = Reread(path, _read)
 
     def all(self) -> list[Token]:
         """All, expired ones too.
@@ -110,26 +108,24 @@ class Tokens:
         return len(left) != len(before)
 
     def _current(self) -> dict[str, Token]:
-        with self._lock:
-            try:
-                status = self.path.stat()
-                stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-                if stamp != self._stamp:
-                    self._known = {t.id: t for t in msgspec.json.decode(self.path.read_bytes(), type=_File).tokens}
-                    self._stamp = stamp
-            except FileNotFoundError:
-                self._known, self._stamp = {}, None
-            except (OSError, msgspec.MsgspecError) as error:
-                raise OperatorError(
-                    "HF266",
-                    f"the tokens file cannot be used: {error}",
-                    cure="Restore it, or delete it and make new tokens.",
-                    file=str(self.path),
-                ) from None
-            return self._known
+        try:
+            return self._file.current()
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError) as error:
+            raise OperatorError(
+                "HF266",
+                f"the tokens file cannot be used: {error}",
+                cure="Restore it, or delete it and make new tokens.",
+                file=str(self.path),
+            ) from None
 
     def _write(self, tokens: list[Token]) -> None:
         write_private(self.path, json.dumps(msgspec.to_builtins(_File(tokens=tokens)), indent=1) + "\n")
+
+
+def _read(path: Path) -> dict[str, Token]:
+    return {t.id: t for t in msgspec.json.decode(path.read_bytes(), type=_File).tokens}
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from holdfast.config import Config, referred
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError
 from holdfast.events.near import Trouble, did_you_mean, read_table
 from holdfast.foundation import plugins
+from holdfast.foundation.rereading import Reread
 
 #: ``via=`` names that nobody carries: people look there by themselves.
 LOOKED_AT: Final = frozenset({"inbox"})
@@ -86,29 +86,25 @@ class ChannelsFile:
 
     def __init__(self, config: Config, key: bytes) -> None:
         self._config, self._key = config, key
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int] | None = None
-        self._channels = Channels()
+        self._file = Reread(config.channels_file, self._read) if config.channels_file is not None else None
+        self._channels = Channels()  # as they could be read last
         self.trouble: HoldfastError | None = None  # why the file cannot be used
 
     def current(self) -> Channels:
         """The channels."""
-        path = self._config.channels_file
-        if path is None:
+        if self._file is None:
             return self._channels
-        with self._lock:
-            try:
-                status = path.stat()
-                stamp = (status.st_mtime_ns, status.st_size)
-            except OSError:
-                stamp = (0, 0)
-            if stamp != self._stamp:
-                self._stamp = stamp
-                try:
-                    self._channels, self.trouble = Channels.load(self._config, self._key), None
-                except HoldfastError as error:
-                    self.trouble = error
-            return self._channels
+        try:
+            return self._file.current()
+        except OSError:
+            return self._read()
+
+    def _read(self, path: Path | None = None) -> Channels:
+        try:
+            self._channels, self.trouble = Channels.load(self._config, self._key), None
+        except HoldfastError as error:
+            self.trouble = error
+        return self._channels
 
 
 def unknown_name(config: Config, via: Iterable[str]) -> tuple[str, str] | None:

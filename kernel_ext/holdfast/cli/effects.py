@@ -13,8 +13,8 @@ from holdfast.cli.desk import Desk, command, escape
 def effects(desk: Desk, id: str) -> None:
     """List what the execution ID changed: the target of each change, how it looked before and after, who made it, who approved it, why; and
     what guardrails refused."""
-    from holdfast.client.brief import deeds_table
-    from holdfast.client.deeds import deeds, document
+    from holdfast.client.effects import deeds, deeds_table
+    from holdfast.client.telling import document
 
     found = deeds(desk.client().history(id))
     if desk.as_json:

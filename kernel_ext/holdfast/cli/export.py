@@ -53,11 +53,14 @@ def export(desk: Desk, id: str, form: str | None, output: Path | None) -> None:
 def as_document(found: Evidence) -> dict[str, Any]:
     """The evidence as JSON types."""
     from holdfast.cli.documents import call_document, execution_document, moment_document, prompt_document, step_document, time
+    from holdfast.client.effects import deeds
+    from holdfast.client.telling import document as told
 
     document = execution_document(found.execution)
     document |= {
         "exported_at": time(found.exported_at),
         "steps": [step_document(s) for s in found.history.steps],
+        "effects": [told(d) for d in deeds(found.history)],
         "calls": [call_document(c) for c in found.history.calls],
         "prompts": [prompt_document(p) for p in found.prompts],
         "timeline": [moment_document(m) for m in found.moments],

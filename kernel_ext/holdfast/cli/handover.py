@@ -47,7 +47,7 @@ def handover(desk: Desk, id: str | None, to: tuple[str, ...], note: str, how: Ho
 
 
 def _offers(desk: Desk) -> None:
-    from holdfast.client.deeds import document
+    from holdfast.client.telling import document
     from holdfast.executions.handover import offers
 
     found = offers(desk.store())
@@ -62,7 +62,7 @@ def _offers(desk: Desk) -> None:
 
 
 def _acted(desk: Desk, header: Execution, done: Handover) -> None:
-    from holdfast.client.deeds import document
+    from holdfast.client.telling import document
 
     if desk.as_json:
         desk.document(document(done))
@@ -76,7 +76,7 @@ def _acted(desk: Desk, header: Execution, done: Handover) -> None:
 
 def _brief(desk: Desk, header: Execution) -> None:
     from holdfast.client.brief import brief, markdown
-    from holdfast.client.deeds import document
+    from holdfast.client.telling import document
 
     found = brief(desk.store(), header, desk.client().prompts(state=None, execution=header.id))
     if desk.as_json:
@@ -93,9 +93,9 @@ def report(desk: Desk, id: str, output: Path | None) -> None:
     """Report on the execution ID after the incident, as Markdown: who started it, who decided what and why, its effects, failures and
     durations."""
     from holdfast.cli.files import write_text
-    from holdfast.client.deeds import document
     from holdfast.client.report import markdown
     from holdfast.client.report import report as gather
+    from holdfast.client.telling import document
 
     client = desk.client()
     header = client.get(id)

@@ -6,6 +6,7 @@ from typing import Any
 
 from holdfast.cli.documents import time
 from holdfast.cli.texts import duration
+from holdfast.client.effects import deeds, deeds_table
 from holdfast.client.markdown import fenced, inline, table
 from holdfast.executions.evidence import Evidence
 from holdfast.executions.rendering import joined, output_plain, source_of
@@ -22,6 +23,8 @@ def markdown_sections(found: Evidence) -> str:
     header = found.execution
     title = found.history.manifest.title if found.history.manifest else header.runbook
     parts = [f"# Evidence: {title}\n", _facts(found), "## Steps\n", table(*steps_table(found))]
+    if effects := deeds(found.history):
+        parts += ["## Effects\n", table(*deeds_table(effects))]
     if found.history.calls:
         parts += ["## Calls\n", table(*calls_table(found))]
     if found.prompts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from holdfast.cli.report import calls_table, facts, prompts_table, steps_table, timeline_table
+from holdfast.client.effects import deeds, deeds_table
 from holdfast.executions.evidence import Evidence
 from holdfast.executions.rendering import cell_html
 
@@ -40,6 +41,8 @@ def html(found: Evidence) -> str:
         "<dl>" + "".join(f"<dt>{escape(n)}</dt><dd>{escape(v)}</dd>" for n, v in facts(found)) + "</dl>",
         _section("Steps", *steps_table(found), state=1),
     ]
+    if effects := deeds(found.history):
+        parts.append(_section("Effects", *deeds_table(effects), state=3))
     if found.history.calls:
         parts.append(_section("Calls", *calls_table(found), state=4))
     if found.prompts:

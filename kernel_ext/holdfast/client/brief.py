@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
 
-from holdfast.client.deeds import Asked, Deed, Tried, asked, deeds, tried
-from holdfast.client.markdown import bullets, facts, fenced, inline, section, table
-from holdfast.executions.handover import PENDING, handovers, in_charge
+from holdfast.client.effects import Deed, deed_line, deeds, deeds_table
+from holdfast.client.markdown import bullets, facts, fenced, inline, length, section, table
+from holdfast.client.telling import Asked, Head, Tried, asked, tried
+from holdfast.executions.handover import PENDING, handovers
 from holdfast.executions.history import History, history
-from holdfast.foundation import clock, durations
+from holdfast.foundation import clock
 from holdfast.journal.ownership import unattended
 from holdfast.journal.store import Store
 from holdfast.model.entry import Pending
 from holdfast.model.execution import Execution, Mode, Status
 from holdfast.model.handover import Handover, HandoverState
 from holdfast.model.prompt import Prompt, PromptState
-
-_SHOWN = 120  # characters of how a target looked
 
 
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,21 +37,10 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str | None = None  # the question it answers
 
 
-class Brief(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole. Nothing in it is secret to everybody; times in seconds since the epoch."""
+class Brief(Head, frozen=True, kw_only=True):
+    """The whole."""
 
-    execution: str
-    runbook: str
-    title: str
-    owner: str  # who answers for it
-    status: str
-    reason: str
-    started_by: str
-    started_at: float
-    made_at: float
-    parameters: dict[str, Any]
     worked_on: bool
-    parent: str | None
     at_step: tuple[str, ...]  # where it stands
     to_come: tuple[str, ...]
     tried: list[Tried]
@@ -95,18 +82,8 @@ def brief(store: Store, header: Execution, prompts: list[Prompt]) -> Brief:
     at_step = tuple(s.id for s in found.steps if s.state in here)
     to_come = tuple(s.id for s in found.steps if s.state == "pending" and s.teardown_of is None and s.id not in at_step)
     return Brief(
-        execution=header.id,
-        runbook=header.runbook,
-        title=found.manifest.title if found.manifest and found.manifest.title else header.runbook,
-        owner=in_charge(header, given),
-        status=str(header.status),
-        reason=header.reason,
-        started_by=header.started_by,
-        started_at=header.created_at,
-        made_at=clock.now(),
-        parameters=header.shown_parameters,
+        **msgspec.structs.asdict(Head.of(header, found, given)),
         worked_on=not alone,
-        parent=header.parent,
         at_step=at_step,
         to_come=to_come,
         tried=tried(found, effects),
@@ -218,11 +195,6 @@ def fenced_line(command: str) -> str:
     return f"`{command}`" if "`" not in command else fenced(command, "")
 
 
-def length(seconds: float | None) -> str:
-    """A length of time."""
-    return "" if seconds is None else durations.text(max(0.0, seconds))
-
-
 def question_line(question: Asked) -> str:
     """An open question in one line."""
     parts = [question.text, question.target, f"for {question.who_may}" if question.who_may else ""]
@@ -241,36 +213,6 @@ def answer_line(question: Asked) -> str:
 def wait_line(one: Waits) -> str:
     """A wait in one line."""
     return one.text + (f", until {clock.iso(one.due_at)}" if one.due_at else "")
-
-
-def deed_line(deed: Deed) -> str:
-    """An effect in one line."""
-    undo = f"can be undone by: {', '.join(deed.undo)}" if deed.undo else ""
-    at = clock.iso(deed.at) if deed.at else ""
-    return " · ".join(filter(None, [deed.request, deed.state, deed.word, f"step {deed.step}", at, undo]))
-
-
-def deeds_table(effects: list[Deed]) -> tuple[list[str], list[list[str]]]:
-    """Head and rows."""
-    rows = [
-        [d.step, d.request, d.target if d.target not in d.request else "", f"{d.state} {d.word}".strip(), clock.iso(d.at) if d.at else "",
-         length(d.took), str(d.attempts or ""), d.who, _on_whose_word(d), _looked(d.before), _looked(d.after), d.error]
-        for d in effects
-    ]  # fmt: skip
-    return ["step", "effect", "target", "outcome", "begun", "took", "attempts", "by", "why", "before", "after", "error"], rows
-
-
-def _on_whose_word(deed: Deed) -> str:
-    """Why it was made: the author's reason, whoever consented, what was set aside."""
-    consent = f"approved by {deed.approved_by}" if deed.approved_by else ""
-    glass = f"glass broken: {', '.join(deed.glass)}" if deed.glass else ""
-    return "; ".join(filter(None, [deed.why, consent, glass]))
-
-
-def _looked(value: Any) -> str:
-    """How a target looked, short enough for a table."""
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def handover_line(one: Handover) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from holdfast.executions.rendering import plain
+from holdfast.foundation import durations
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -41,3 +42,8 @@ def fenced(text: str, language: str) -> str:
     longest = max((len(m) for m in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
+
+
+def length(seconds: float | None) -> str:
+    """A length of time."""
+    return "" if seconds is None else durations.text(max(0.0, seconds))

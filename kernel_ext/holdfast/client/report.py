@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from holdfast.client.brief import answer_line, deeds_table, handover_line, length
-from holdfast.client.deeds import Asked, Deed, Tried, asked, deeds, tried
-from holdfast.client.markdown import bullets, facts, inline, section, table
+from holdfast.client.brief import answer_line, handover_line
+from holdfast.client.effects import Deed, deeds, deeds_table
+from holdfast.client.markdown import bullets, facts, inline, length, section, table
+from holdfast.client.telling import Asked, Head, Tried, asked, tried
 from holdfast.executions.family import children
-from holdfast.executions.handover import handovers, in_charge
+from holdfast.executions.handover import handovers
 from holdfast.executions.history import history
 from holdfast.executions.timeline import Moment, timeline
 from holdfast.foundation import clock
@@ -32,25 +32,14 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(Head, frozen=True, kw_only=True):
     """The whole. Times in seconds since the epoch, lengths in seconds."""
 
-    execution: str
-    runbook: str
-    title: str
-    owner: str
-    status: str
-    reason: str
-    started_by: str
-    started_at: float
     ended_at: float | None  # None: it has not ended
     took: float
     worked: float  # some worker had it
     for_people: float  # at least one question was open
-    made_at: float
     text: str | None  # digest of the notebook it ran
-    parameters: dict[str, Any]
-    parent: str | None
     forked_from: str | None
     steps: list[Tried]
     questions: list[Asked]
@@ -80,22 +69,12 @@ def report(store: Store, header: Execution, prompts: list[Prompt]) -> Report:
     until = ended or clock.now()
     begun = [m for m in moments if m.kind == Kind.EXECUTION_STARTED]
     return Report(
-        execution=header.id,
-        runbook=header.runbook,
-        title=found.manifest.title if found.manifest and found.manifest.title else header.runbook,
-        owner=in_charge(header, given),
-        status=str(header.status),
-        reason=header.reason,
-        started_by=header.started_by,
-        started_at=header.created_at,
+        **msgspec.structs.asdict(Head.of(header, found, given)),
         ended_at=ended,
         took=max(0.0, until - header.created_at),
         worked=_worked(found.entries, until if header.status == Status.RUNNING else None),
         for_people=_covered((p.opened_at, p.answered_at or until) for p in prompts),
-        made_at=clock.now(),
         text=header.notebook.hex() if header.notebook else None,
-        parameters=header.shown_parameters,
-        parent=header.parent,
         forked_from=header.forked_from,
         steps=tried(found, effects),
         questions=asked(prompts),

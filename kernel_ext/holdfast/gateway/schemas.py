@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from holdfast.access.audit import Act
-from holdfast.client.deeds import Deed
+from holdfast.client.effects import Deed
 from holdfast.executions.evidence import outputs_of
 from holdfast.executions.history import CallHistory, StepHistory
 from holdfast.executions.live import LiveOutputs

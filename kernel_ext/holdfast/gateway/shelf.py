@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError
+from holdfast.foundation.rereading import Stamp, stamp_of
 from holdfast.model.manifest import Manifest
 from holdfast.notebook.compile import examine
 from holdfast.notebook.reader import read
@@ -38,7 +39,7 @@ class Shelf:
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = [Path(f).resolve() for f in folders]
         self._lock = threading.Lock()
-        self._known: dict[Path, tuple[tuple[int, int], Runbook]] = {}
+        self._known: dict[Path, tuple[Stamp, Runbook]] = {}
 
     def all(self) -> list[Runbook]:
         """Every runbook, by name; of two with one name, both."""
@@ -79,8 +80,7 @@ class Shelf:
 
     def _look(self, path: Path) -> Runbook:
         try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
+            stamp = stamp_of(path)
             known = self._known.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]

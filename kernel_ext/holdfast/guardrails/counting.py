@@ -27,6 +27,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     destructive: bool = False
     population: int | None = None  # how many things the target set was chosen from
 
+    def refused(self, code: str, guardrail: Guardrail, what: str, cure: str) -> GuardrailError:
+        """The error that keeps it back."""
+        return GuardrailError(code, what, cure=cure, guardrail=str(guardrail), step=self.step, target=self.target)
+
 
 class Caps(msgspec.Struct, frozen=True, kw_only=True):
     """How much may be changed, within ``scope``: the execution, or a step of it."""
@@ -101,12 +105,11 @@ def _within(cap: Caps, change: Change, totals: dict[str, int]) -> None:
         raise _too_many(f"{whose} may change {cap.max_targets} things at most (max_targets)", change)
     if cap.max_percent is not None:
         if change.population is None:
-            raise GuardrailError(
+            raise change.refused(
                 "HF810",
+                Guardrail.CAP,
                 f"{whose} may change {cap.max_percent:g} % of its targets, but nobody said how many there are",
-                cure="Read them with targets(...) before the change, and go over what it returns.",
-                guardrail=str(Guardrail.CAP),
-                step=change.step,
+                "Read them with targets(...) before the change, and go over what it returns.",
             )
         most = int(change.population * cap.max_percent / 100 + 1e-9)
         if targets > most:
@@ -115,13 +118,11 @@ def _within(cap: Caps, change: Change, totals: dict[str, int]) -> None:
 
 
 def _too_many(what: str, change: Change) -> GuardrailError:
-    return GuardrailError(
+    return change.refused(
         "HF801",
+        Guardrail.CAP,
         f"{what}; one more would be {change.operation}",
-        cure="Look at what the step is about to do; raise the cap in the runbook, or break the glass for this execution.",
-        guardrail=str(Guardrail.CAP),
-        step=change.step,
-        target=change.target,
+        "Look at what the step is about to do; raise the cap in the runbook, or break the glass for this execution.",
     )
 
 
@@ -139,13 +140,11 @@ def _approved(
             drafts.append(LineDraft(kind="approved", key=change.target, once=place))
             return consent.prompt
     approved = sum(c.count or 0 for c in consents)
-    raise GuardrailError(
+    raise change.refused(
         "HF806",
+        Guardrail.APPROVAL,
         f"{approved} were approved; one more would be {change.operation}",
-        cure="Ask with the right `count`, or go over what was approved only.",
-        guardrail=str(Guardrail.APPROVAL),
-        step=change.step,
-        target=change.target,
+        "Ask with the right `count`, or go over what was approved only.",
     )
 
 
@@ -184,13 +183,11 @@ def _breaker(store: Store, stream: str, kind: str, most: int | None, now: float,
     if len(lines) < most or lines[-1].at <= now - _HOUR:
         return
     free = lines[-1].at + _HOUR
-    raise GuardrailError(
+    raise change.refused(
         "HF802",
+        Guardrail.BREAKER,
         f"{most} {what} in an hour are the most for this runbook and target ({name}); one more would be {change.operation}",
-        cure=f"Find out why it is needed so often. From {clock.iso(free)} on it may be resumed; or break the glass.",
-        guardrail=str(Guardrail.BREAKER),
-        step=change.step,
-        target=change.target,
+        f"Find out why it is needed so often. From {clock.iso(free)} on it may be resumed; or break the glass.",
     )
 
 
@@ -202,11 +199,9 @@ def _cooled_down(store: Store, stream: str, limits: Limits, now: float, change: 
     if not newest or newest[0].at <= now - length:
         return
     other, at = newest[0].key, newest[0].at
-    raise GuardrailError(
+    raise change.refused(
         "HF803",
+        Guardrail.COOLDOWN,
         f"execution {other} changed this target at {clock.iso(at)}, and {durations.text(length)} must pass (cooldown)",
-        cure=f"See whether that helped. From {clock.iso(at + length)} on it may be resumed; or break the glass.",
-        guardrail=str(Guardrail.COOLDOWN),
-        step=change.step,
-        target=change.target,
+        f"See whether that helped. From {clock.iso(at + length)} on it may be resumed; or break the glass.",
     )

@@ -138,13 +138,11 @@ class Guard:
         if on is None or aside.has(Guardrail.FREEZE):
             return
         freeze, until = on
-        raise GuardrailError(
+        raise change.refused(
             "HF804",
+            Guardrail.FREEZE,
             f"a change freeze is on ({freeze.name}{': ' + freeze.reason if freeze.reason else ''}); not made: {change.operation}",
-            cure=f"From {clock.iso(until)} on it may be resumed; or break the glass.",
-            guardrail=str(Guardrail.FREEZE),
-            step=change.step,
-            target=change.target,
+            f"From {clock.iso(until)} on it may be resumed; or break the glass.",
         )
 
     def _locked_by_us(self) -> None:
@@ -161,13 +159,11 @@ class Guard:
         if found or aside.has(Guardrail.APPROVAL):
             return found
         why = "its step asks for it" if self.attended else "it destroys something, and no person started this execution"
-        raise GuardrailError(
+        raise change.refused(
             "HF805",
+            Guardrail.APPROVAL,
             f"nobody has approved {change.operation}, and somebody must: {why}",
-            cure="Ask before it, in this step or one it comes after: approve(...) or confirm(...) with target and count.",
-            guardrail=str(Guardrail.APPROVAL),
-            step=change.step,
-            target=change.target,
+            "Ask before it, in this step or one it comes after: approve(...) or confirm(...) with target and count.",
         )
 
     def _count(self, change: Change, caps: list[Caps], words: list[Consent] | None, aside: _Aside) -> str | None:
@@ -217,13 +213,11 @@ def _caps(scope: str, of: Limits | Policy, *, effects: bool = True) -> Caps:
 
 
 def _reads_only(change: Change) -> GuardrailError:
-    return GuardrailError(
+    return change.refused(
         "HF809",
+        Guardrail.CLASS,
         f"step {change.step} says `effects: read`, and {change.operation} destroys something",
-        cure="Say what the step does: `effects: destructive`; and ask a person before it.",
-        guardrail=str(Guardrail.CLASS),
-        step=change.step,
-        target=change.target,
+        "Say what the step does: `effects: destructive`; and ask a person before it.",
     )
 
 

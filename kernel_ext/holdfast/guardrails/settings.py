@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import threading
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -37,6 +36,7 @@ import msgspec
 
 from holdfast.errors import OperatorError
 from holdfast.foundation import durations
+from holdfast.foundation.rereading import Reread
 from holdfast.guardrails.windows import DAYS, Freeze, named
 from holdfast.model.guardrail import Limits
 from holdfast.notebook.limiting import limit_problems
@@ -101,9 +101,7 @@ class GuardrailsFile:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._content = Guardrails()
+        self._file = Reread(path, Guardrails.read) if path is not None else None
 
     def current(self) -> Guardrails:
         """What it says.
@@ -111,17 +109,12 @@ class GuardrailsFile:
         Raises:
             OperatorError: HF283; as long as the file cannot be used, nothing may be changed.
         """
-        if self._path is None:
-            return self._content
-        with self._lock:
-            try:
-                status = self._path.stat()
-            except OSError as error:
-                raise _unusable(self._path, f"it cannot be read: {error.strerror}") from None
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp != self._stamp:
-                self._content, self._stamp = Guardrails.read(self._path), stamp
-            return self._content
+        if self._path is None or self._file is None:
+            return Guardrails()
+        try:
+            return self._file.current()
+        except OSError as error:
+            raise _unusable(self._path, f"it cannot be read: {error.strerror}") from None
 
 
 def _unusable(path: Path, what: str) -> OperatorError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.errors import HoldfastError
+from holdfast.foundation.rereading import Stamp, stamp_of
 
 if TYPE_CHECKING:
     from holdfast.journal.store import Store
@@ -36,7 +37,7 @@ class Place:
     def __init__(self, path: str | None) -> None:
         self.path = str(Path(path).absolute()) if path else None
         self.problem: HoldfastError | None = None  # why there is no manifest
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self._notebook: Notebook | None = None
         self._manifest: Manifest | None = None
         self._steps: dict[str, str] = {}
@@ -89,10 +90,9 @@ class Place:
         if self.path is None:
             return
         try:
-            status = Path(self.path).stat()
+            stamp = stamp_of(Path(self.path))
         except OSError:
             return  # moved or deleted while open: what was read last is as good as any
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         if stamp == self._stamp:
             return
         self._stamp = stamp

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from holdfast.client.deeds import deeds
+from holdfast.client.effects import deeds
 from holdfast.errors import OperatorError
 from holdfast.executions.timeline import timeline
 from holdfast.gateway.asker import Asker, Asking

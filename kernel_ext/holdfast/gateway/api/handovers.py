@@ -10,8 +10,8 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from holdfast.client.brief import markdown as brief_markdown
-from holdfast.client.deeds import document
 from holdfast.client.report import markdown as report_markdown
+from holdfast.client.telling import document
 from holdfast.executions.handover import How
 from holdfast.gateway import handing
 from holdfast.gateway.asker import Asking

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
-from holdfast.client.deeds import deeds
+from holdfast.client.effects import deeds
 from holdfast.errors import HoldfastError, OperatorError
 from holdfast.executions.family import children
 from holdfast.executions.handover import handovers, in_charge

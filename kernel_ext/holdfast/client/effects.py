@@ -1,19 +1,20 @@
-"""What an execution did to the outside and what became of its steps, told for people: the parts that a hand-over and a report share."""
+"""The effects of an execution, told for people: each with its target, how that looked before and after, who made it and on whose word. One
+telling for commands, pages, hand-over, report and evidence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
 from typing import Any
 
 import msgspec
 
+from holdfast.client.markdown import length
 from holdfast.executions.history import CallHistory, History, StepHistory
 from holdfast.foundation import clock
 from holdfast.model.call import CallState, Effect, request_line
 from holdfast.model.entry import Kind
-from holdfast.model.prompt import Prompt, PromptState, Vote
-from holdfast.prompts import wording
-from holdfast.prompts.sealing import masked
+
+_SHOWN = 120  # characters of how a target looked
 
 
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,39 +39,6 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     glass: tuple[str, ...] = ()  # guardrails that were set aside for it
     in_force: bool = False  # it was done, or may have been, and no step has undone it
     undo: tuple[str, ...] = ()  # teardown steps of the runbook that would
-
-
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """One step and what came of it. Times in seconds since the epoch."""
-
-    step: str
-    state: str
-    started_at: float | None
-    took: float | None
-    attempts: int
-    effects: int
-    result: str  # the error, or why it was left out
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """One question, open or ended. Times in seconds since the epoch."""
-
-    id: str
-    step: str
-    text: str
-    target: str
-    state: str
-    opened_at: float
-    due_at: float | None
-    who_may: str
-    then: str  # what no answer means
-    command: str  # answers it
-    answer: str = ""
-    who: str = ""
-    via: str = ""
-    why: str = ""
-    at: float | None = None
-    votes: tuple[Vote, ...] = ()
 
 
 def deeds(history: History) -> list[Deed]:
@@ -125,71 +93,34 @@ def _why(body: dict[str, Any]) -> str:
     return f"({body['why']})" if body.get("why") else ""
 
 
-def tried(history: History, effects: Sequence[Deed]) -> list[Tried]:
-    """The steps that have begun or ended, in the runbook's order."""
-    return [
-        Tried(
-            step=s.id,
-            state=s.state,
-            started_at=s.started_at,
-            took=s.ended_at - s.started_at if s.ended_at and s.started_at and s.state != "skipped" else None,
-            attempts=s.attempts,
-            effects=sum(1 for d in effects if d.step == s.id),
-            result=error_of(s) or s.reason or "",
-        )
-        for s in history.steps
-        if s.state != "pending" or s.started_at is not None
-    ]
+# ---- for reading
 
 
-def error_of(step: StepHistory) -> str:
-    """Why a step failed, in one line."""
-    error = step.error or {}
-    what = str(error.get("what") or "")
-    name = str(error.get("code") or error.get("type") or "")
-    return what if not name or what.startswith(name) else f"{name}: {what}"
+def deed_line(deed: Deed) -> str:
+    """An effect in one line."""
+    undo = f"can be undone by: {', '.join(deed.undo)}" if deed.undo else ""
+    at = clock.iso(deed.at) if deed.at else ""
+    return " · ".join(filter(None, [deed.request, deed.state, deed.word, f"step {deed.step}", at, undo]))
 
 
-def asked(prompts: Iterable[Prompt]) -> list[Asked]:
-    """Questions as people read them; secrets stay sealed."""
-    return [_asked(p) for p in prompts]
+def deeds_table(effects: list[Deed]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows."""
+    rows = [
+        [d.step, d.request, d.target if d.target not in d.request else "", f"{d.state} {d.word}".strip(), clock.iso(d.at) if d.at else "",
+         length(d.took), str(d.attempts or ""), d.who, _on_whose_word(d), _looked(d.before), _looked(d.after), d.error]
+        for d in effects
+    ]  # fmt: skip
+    return ["step", "effect", "target", "outcome", "begun", "took", "attempts", "by", "why", "before", "after", "error"], rows
 
 
-def _asked(prompt: Prompt) -> Asked:
-    question, ended = prompt.question, prompt.state != PromptState.OPEN
-    target = question.target if question is not None else None
-    count = question.count if question is not None else None
-    value = "" if prompt.value is None else f" {masked(prompt.value)}"
-    return Asked(
-        id=prompt.id,
-        step=prompt.step or "",
-        text=prompt.text,
-        target=(target or request_line(prompt.request)) + (f" ({count})" if count is not None else ""),
-        state=str(prompt.state),
-        opened_at=prompt.opened_at,
-        due_at=None if ended else prompt.due_at,
-        who_may=wording.who(prompt),
-        then=wording.stand_in(prompt) if prompt.due_at is not None and not ended else "",
-        command="" if ended else wording.how_to_answer(prompt),
-        answer=f"{prompt.answer or ''}{value}".strip(),
-        who=prompt.answered_by or "",
-        via=prompt.via or "",
-        why=prompt.why or "",
-        at=prompt.answered_at,
-        votes=prompt.votes,
-    )
+def _on_whose_word(deed: Deed) -> str:
+    """Why it was made: the author's reason, whoever consented, what was set aside."""
+    consent = f"approved by {deed.approved_by}" if deed.approved_by else ""
+    glass = f"glass broken: {', '.join(deed.glass)}" if deed.glass else ""
+    return "; ".join(filter(None, [deed.why, consent, glass]))
 
 
-def document(found: Any) -> Any:
-    """Nouns as JSON types; their times as RFC 3339 text."""
-    return _timed(msgspec.to_builtins(found))
-
-
-def _timed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: clock.iso(v) if _is_time(k) and isinstance(v, int | float) else _timed(v) for k, v in value.items()}
-    return [_timed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _is_time(name: str) -> bool:
-    return name == "at" or name.endswith("_at")
+def _looked(value: Any) -> str:
+    """How a target looked, short enough for a table."""
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
