@@ -12,7 +12,7 @@ SOURCES := kernel_ext dagster_defs tests docs benchmarks binder runbooks
 PRESENT  = $(wildcard $(SOURCES))
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-input
 
-.PHONY: help setup check format test test-crash upstream-suites test-long run up bench docs lock clean distclean
+.PHONY: help setup check format test test-crash upstream-suites test-long run demo up bench docs lock clean distclean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -88,6 +88,9 @@ test-long: $(VENV)/.test ## every suite in its long form
 
 run: $(VENV)/.run ## see it work: a local AWS, a runbook, a kill, a resume, and the server's own count
 	$(PY) -m holdfast.testing.rehearse runbooks/aws/delete-unattached-volumes.ipynb
+
+demo: $(VENV)/.test ## an alert comes in, a runbook starts, you are asked in the inbox, and the cluster says what was done
+	$(PY) -m holdfast.testing.demonstrate $(ARGS)
 
 up: $(VENV)/.test ## JupyterLab with the Holdfast kernel, the inbox, Dagster and a worker, on loopback until Ctrl-C
 	$(PY) -m holdfast up $(ARGS)

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from holdfast.testing.rehearsal import Answer, Stage, rehearsal
+from holdfast.testing.rehearsal import Alert, Answer, Stage, rehearsal
 from holdfast.testing.servers.counting import CountingServer
 from holdfast.testing.servers.kubernetes import KubernetesServer
 
@@ -78,6 +78,25 @@ class Deployment(threading.Thread):
         found: dict[str, Any] = self.server.objects[self.path]["spec"]["template"]
         return found
 
+    def alert(self) -> Alert:
+        """What kube-state-metrics shows of it, and what a rule on it says."""
+        labels = {"namespace": "shop", "deployment": "web"}
+        named = "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+
+        def numbers() -> dict[str, int]:
+            there = self.server.objects[self.path]
+            return {"spec_replicas": there["spec"]["replicas"], "status_replicas_available": there["status"].get("availableReplicas", 0)}
+
+        def firing() -> bool:
+            wanted, available = numbers().values()
+            return available < wanted
+
+        return Alert(
+            labels={"alertname": "KubeDeploymentReplicasMismatch", "severity": "page", **labels},
+            firing=firing,
+            metrics=lambda: "".join(f"kube_deployment_{name}{named} {number}\n" for name, number in numbers().items()),
+        )
+
     def _revision(self, template: dict[str, Any]) -> int:
         """The replica set of a template, made when there is none; returns its index."""
         if template not in self.revisions:
@@ -135,6 +154,7 @@ def crashing(folder: Path) -> Iterator[Stage]:
             answers={"crash loop. What now?": Answer("more memory"), "In shop, give web 96 MiB": Answer("yes")},
             effects=lambda: changes(server),
             state=lambda: deployment.template,
+            alert=deployment.alert(),
         )
 
 

@@ -31,17 +31,18 @@ class Gateway:
         sandbox: where it runs.
         faults: where to cut its power.
         environment: further settings.
+        port: to listen on; 0 takes a free one.
     """
 
-    def __init__(self, sandbox: Sandbox, *, faults: str = "", environment: Mapping[str, str] | None = None) -> None:
-        self.sandbox, self._faults = sandbox, faults
+    def __init__(self, sandbox: Sandbox, *, faults: str = "", environment: Mapping[str, str] | None = None, port: int = 0) -> None:
+        self.sandbox, self._faults, self._port = sandbox, faults, port
         sandbox.environment.update(environment or {})
         self.address = ""
         self.token: str | None = None
 
     def __enter__(self) -> Gateway:
         with (self.sandbox.folder / "gateway.log").open("a") as log:
-            self.process = self.sandbox.start("serve", "--port", "0", "--json", faults=self._faults, stderr=log)
+            self.process = self.sandbox.start("serve", "--port", str(self._port), "--json", faults=self._faults, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (self.sandbox.folder / "gateway.log").read_text()[-3000:]

@@ -16,7 +16,7 @@ from holdfast.model.entry import Entry, Kind
 from holdfast.model.prompt import Prompt
 from holdfast.prompts.answering import answer
 from holdfast.prompts.listing import list_prompts
-from holdfast.testing.rehearsal import Answer, Stage
+from holdfast.testing.rehearsal import Stage
 from holdfast.testing.sandbox import Result, Sandbox
 
 EXECUTION = "rehearsal"
@@ -49,7 +49,6 @@ class Performance:
         self.book, self.stage, self.tell = book, stage, tell
         quick = {"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_STATE_DIR": str(folder / ".holdfast"), "HOLDFAST_USER": "starter"}
         self.sandbox, self.execution = self.stand(folder, {**quick, **stage.environment}), EXECUTION
-        self.asked: list[Prompt] = []
         self._waited = 0
 
     def stand(self, folder: Path, environment: dict[str, str]) -> Sandbox:
@@ -97,22 +96,12 @@ class Performance:
             hurried = self.stage.meanwhile(count) if self.stage.meanwhile is not None else None
             prompts, said_something = list_prompts(store, execution=self.execution), False
             for prompt in prompts:
-                said = next((given for part, given in self.stage.answers.items() if part in prompt.text), None)
-                if said is not None:
-                    said_something = True
-                    self._say(store, prompt, said)
+                said_something |= say(store, self.stage, prompt, self.tell)
             if not said_something and not hurried:
                 assert self._due(store) or not prompts, f"nobody answers {[p.text for p in prompts]}"
                 self._until_due(store)
         finally:
             store.close()
-
-    def _say(self, store: Store, prompt: Prompt, said: Answer) -> None:
-        self.asked.append(prompt)
-        clock.sleep(max(0.0, prompt.opened_at + said.after - clock.now()))
-        for who in said.who:
-            self.tell(f"{who} answers {said.verdict or json.dumps(said.value)} to: {prompt.text}")
-            answer(store, prompt.id, said.verdict, value=said.value, who=who, via="rehearsal", why=said.why, typed=said.typed)
 
     def _due(self, store: Store) -> bool:
         """Whether anything will happen by itself."""
@@ -122,6 +111,18 @@ class Performance:
         moments = [one.due_at for one in store.pending(execution=self.execution) if one.due_at is not None]
         if moments:
             clock.sleep(max(0.0, min(moments) - clock.now()))
+
+
+def say(store: Store, stage: Stage, prompt: Prompt, tell: Callable[[str], object]) -> bool:
+    """Say to a question what the stage says is said; False when it says nothing."""
+    said = next((given for part, given in stage.answers.items() if part in prompt.text), None)
+    if said is None:
+        return False
+    clock.sleep(max(0.0, prompt.opened_at + said.after - clock.now()))
+    for who in said.who:
+        tell(f"{who} answers {said.verdict or json.dumps(said.value)} to: {prompt.text}")
+        answer(store, prompt.id, said.verdict, value=said.value, who=who, via="rehearsal", why=said.why, typed=said.typed)
+    return True
 
 
 def cut(point: str, share: float, entries: list[Entry]) -> str:

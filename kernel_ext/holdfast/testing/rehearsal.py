@@ -53,6 +53,20 @@ class Answer(msgspec.Struct, frozen=True):
     after: float = 0.0
 
 
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """What monitoring has to say about a stage, for :mod:`holdfast.testing.demonstrate`.
+
+    Args:
+        labels: of the alert, as the rules in ``alerts.yaml`` of the pack give them.
+        firing: whether it fires now.
+        metrics: what the exporters of the stage show now, in Prometheus's text format.
+    """
+
+    labels: Mapping[str, str]
+    firing: Callable[[], bool]
+    metrics: Callable[[], str]
+
+
 class Stage(msgspec.Struct, kw_only=True):
     """The world of one rehearsal, set up.
 
@@ -65,6 +79,7 @@ class Stage(msgspec.Struct, kw_only=True):
         meanwhile: what the world does while the execution waits; called with how often it has been called, from 0 on. It may say
             True: go on at once, without waiting for what is due.
         ends: how the execution ends.
+        alert: what would wake somebody up.
     """
 
     effects: Callable[[], Counter[str]]
@@ -74,6 +89,7 @@ class Stage(msgspec.Struct, kw_only=True):
     answers: Mapping[str, Answer] = {}
     meanwhile: Callable[[int], object] | None = None
     ends: str = "succeeded"
+    alert: Alert | None = None
 
 
 class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -55,19 +55,29 @@ def _perform(book: Path, rehearsal: Rehearsal, stage: Stage, folder: Path, fault
     performance = Performance(book, stage, folder, lambda said: say(f"[bold]·[/] {said}", markup=True))
     status = performance.play(faults)
     say(performance.sandbox.holdfast("show", EXECUTION).out, markup=False)
+    killed = len(performance.sandbox.struck())
+    missed = f"never came to {faults}: nothing was killed" if faults and not killed else ""
+    return judged(say, status, stage, rehearsal, missed, killed)
+
+
+def judged(say: Callable[..., object], status: str, stage: Stage, rehearsal: Rehearsal, wrong: str, killed: int) -> int:
+    """Show what the far side counted, and say whether it is as promised; returns the process's exit status.
+
+    Args:
+        wrong: what else is not as it should be.
+        killed: how often something was killed on the way.
+    """
     effects = stage.effects()
     table = Table("effect", "times", title="What the far side says")
     for name, times in sorted(effects.items()):
         table.add_row(name, str(times))
     say(table)
     once = all(times == 1 for name, times in effects.items() if name not in rehearsal.repeated)
-    right = status == stage.ends and once and bool(effects) and (not faults or bool(performance.sandbox.struck()))
-    killed = len(performance.sandbox.struck())
-    good = f"[bold green]It {status}. It was killed {killed} time{'s' * (killed != 1)}; each of {len(effects)} effects happened once.[/]"
-    missed = f"[bold red]It {status}, but never came to {faults}: nothing was killed.[/]"
-    bad = missed if faults and not killed else f"[bold red]It {status}; that is not what was promised.[/]"
-    say(good if right else bad)
-    return 0 if right else 1
+    if status == stage.ends and once and effects and not wrong:
+        say(f"[bold green]It {status}. It was killed {killed} time{'s' * (killed != 1)}; each of {len(effects)} effects happened once.[/]")
+        return 0
+    say(f"[bold red]It {status}{', but ' + wrong if wrong else '; that is not what was promised'}.[/]")
+    return 1
 
 
 if __name__ == "__main__":
