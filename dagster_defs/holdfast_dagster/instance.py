@@ -39,10 +39,10 @@ concurrency:
         limit: 1
         value: {applyLimitPerUniqueValue: true}
 
-run_coordinator:
-  module: dagster.core.run_coordinator
-  class: QueuedRunCoordinator
-  config: {dequeue_interval_seconds: 1, dequeue_use_threads: true}
+run_coordinator: # Dagster's queue, looked at twice a second
+  module: holdfast_dagster.coordinator
+  class: HoldfastRunCoordinator
+  config: {dequeue_use_threads: true}
 
 run_retries: # retries are Holdfast's own: they continue the same execution
   enabled: true

@@ -22,7 +22,7 @@ _YAML = """\
 telemetry: {enabled: false}
 run_launcher: {module: holdfast_dagster.launcher, class: HoldfastRunLauncher, config: {warm: WARM}}
 run_monitoring: {enabled: true, poll_interval_seconds: 1, max_resume_run_attempts: 100000, free_slots_after_run_end_seconds: 60}
-run_coordinator: {module: dagster.core.run_coordinator, class: QueuedRunCoordinator, config: {dequeue_interval_seconds: 1}}
+run_coordinator: {module: holdfast_dagster.coordinator, class: HoldfastRunCoordinator}
 """
 
 _STOCK = """\
