@@ -30,7 +30,8 @@ class HoldfastRunCoordinator(QueuedRunCoordinator):
     def config_type(cls) -> dict[str, Any]:
         """The settings in ``dagster.yaml``."""
         what = "Seconds between two looks at the queue; parts of a second are allowed."
-        return {**super().config_type(), "dequeue_interval_seconds": dg.Field(dg.Float, is_required=False, description=what)}
+        settings: Any = super().config_type()
+        return {**settings, "dequeue_interval_seconds": dg.Field(dg.Float, is_required=False, description=what)}
 
 
 __all__ = ["HoldfastRunCoordinator"]

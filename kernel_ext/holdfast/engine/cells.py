@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from queue import Empty
 from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
+from jupyter_core.utils import ensure_async, run_sync
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from holdfast.engine.forked import NAME as NURSERY
+from holdfast.foundation import clock
 
 #: Keys of cell metadata that say what became of an earlier execution, not what to execute.
 _LEFT_OUT = frozenset({"papermill", "execution"})
@@ -51,6 +53,19 @@ def request_content(
     }
 
 
+#: Seconds for the kernel's answer, and for what it publishes about it to arrive once it has; then it is asked again.
+_ANSWER, _SUBSCRIBED = 1.0, 0.1
+
+
+async def _next(channel: Any, seconds: float) -> dict[str, Any] | None:
+    """The channel's next message; None: there is none so long."""
+    try:
+        message: dict[str, Any] = await ensure_async(channel.get_msg(timeout=seconds))
+    except Empty:
+        return None
+    return message
+
+
 class MetadataClient(AsyncKernelClient):
     """A kernel client whose execute requests carry metadata."""
 
@@ -72,6 +87,39 @@ class MetadataClient(AsyncKernelClient):
         message = self.session.msg("execute_request", content, metadata=metadata)
         self.shell_channel.send(message)
         return str(message["header"]["msg_id"])
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the base class has it
+        """Wait until the kernel answers and its outputs reach us.
+
+        The base class listens for a fifth of a second of silence; here the ``idle`` that follows the kernel's answer says that nothing
+        of it is left (https://jupyter-client.readthedocs.io/en/stable/messaging.html#kernel-status).
+
+        Args:
+            timeout: seconds; None: for ever.
+
+        Raises:
+            RuntimeError: the kernel ended, or did not answer in time.
+        """
+        until = None if timeout is None else clock.monotonic() + timeout
+        asked: set[str] = set()
+        answer: dict[str, Any] | None = None
+        while not (answer is not None and await self._idle_after(asked)):
+            asked.add(str(self.kernel_info()))
+            if (message := await _next(self.shell_channel, _ANSWER)) is not None and message["msg_type"] == "kernel_info_reply":
+                answer = message
+            elif not await self._async_is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            elif until is not None and clock.monotonic() > until:
+                raise RuntimeError(f"Kernel didn't respond in {timeout:g} seconds")
+        self._handle_kernel_info_reply(answer)
+
+    async def _idle_after(self, asked: Container[str]) -> bool:
+        """Whether the end of one of these requests is heard of; what comes before it is dropped."""
+        while (message := await _next(self.iopub_channel, _SUBSCRIBED)) is not None:
+            ends = message["msg_type"] == "status" and message["content"].get("execution_state") == "idle"
+            if ends and message["parent_header"].get("msg_id") in asked:
+                return True
+        return False
 
 
 class HoldfastKernelManager(AsyncKernelManager):

@@ -22,7 +22,8 @@ import threading
 import traceback
 from typing import Any
 
-from holdfast.foundation import clock, process
+from holdfast.errors import OperatorError
+from holdfast.foundation import clock, plugins, process
 
 #: What :mod:`holdfast.kernel` imports only when it needs it.
 _MODULES = (
@@ -30,16 +31,29 @@ _MODULES = (
     "holdfast.kernel.wiring",
     "holdfast.kernel.session",
     "holdfast.kernel.attach",
+    "holdfast.kernel.bypass",
+    "holdfast.kernel.desk",
+    "holdfast.kernel.lifecycle",
+    "holdfast.kernel.live",
+    "holdfast.kernel.replayer",
     "holdfast.checkpoint.checkpointer",
     "holdfast.durable.wiring",
     "holdfast.journal.stores.sqlite",
+    "holdfast.prompts.listing",
     "holdfast.prompts.opening",
+    "holdfast.show",
     "ipykernel.debugger",
     "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.magics.script",
+    "IPython.core.oinspect",
     "IPython.extensions.storemagic",
     "cloudpickle",
     "lz4.block",
     "psutil",
+    "smtplib",
+    "tornado.platform.asyncio",
     "zmq.asyncio",
     "zstandard",
 )
@@ -52,12 +66,9 @@ _CHANGED = "modules have changed on disk"
 def main() -> None:
     """Serve until standard input ends."""
     (place,) = sys.argv[1:]
-    for name in _MODULES:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            sys.stderr.write(f"{name} is not imported beforehand: {error}\n")
+    _import_beforehand()
     sources = {path: _stamp(path) for m in list(sys.modules.values()) if (path := getattr(m, "__file__", None))}
+    sources |= {path: _stamp(path) for path in sys.path if path.endswith("-packages")}  # what is installed later may announce plugins
     own = _loading(dict(os.environ))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system reaps
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -74,6 +85,20 @@ def main() -> None:
                 with contextlib.suppress(OSError):
                     os.unlink(place)
                 return
+
+
+def _import_beforehand() -> None:
+    for name in _MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            sys.stderr.write(f"{name} is not imported beforehand: {error}\n")
+    for group in ("holdfast.interceptors", "holdfast.reducers"):
+        try:
+            for plugin in plugins.find(group):
+                plugin.load()
+        except OperatorError as error:  # the kernel will say so where it is seen
+            sys.stderr.write(f"{group}: {error}\n")
 
 
 def _serve(listener: socket.socket, own: dict[str, str], sources: dict[str, Any]) -> bool:
