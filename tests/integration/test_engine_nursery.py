@@ -35,14 +35,21 @@ print('DICE', random.Random().random(), random.random())
 
 @pytest.fixture
 def nursery(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """One, and its socket."""
+    """One, and its socket. It may have packages from ``late-packages``."""
     place = tmp_path / "n"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")} | {"PYTHONHASHSEED": "0"}
+    (tmp_path / "late-packages").mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
+    environment |= {"PYTHONHASHSEED": "0", "PYTHONPATH": str(tmp_path / "late-packages")}
     command = [sys.executable, "-m", "holdfast.kernel.nursery", str(place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as process:
         Sandbox.until(None, place.exists, "the nursery")  # type: ignore[arg-type]
         yield process, place
         process.kill()
+
+
+def late(folder: Path) -> dict[str, str]:
+    """What the interpreters are given, so that it is as the nursery's."""
+    return {"PYTHONPATH": str(folder / "late-packages")}
 
 
 def told(sandbox: Sandbox, execution: str) -> tuple[dict[str, Any], list[str]]:
@@ -66,7 +73,7 @@ def parents(sandbox: Sandbox, execution: str) -> list[int]:
 
 def test_a_forked_kernel_is_as_one_started_afresh(tmp_path: Path, nursery: tuple[subprocess.Popen[bytes], Path]) -> None:
     _, place = nursery
-    sandbox = Sandbox(tmp_path, environment={"WORD": "given"})
+    sandbox = Sandbox(tmp_path, environment={"WORD": "given", **late(tmp_path)})
     book = sandbox.notebook("looks", [("step:look", LOOK), ("step:again", "assert thing.x == [1, {'two'}]")])
     assert sandbox.holdfast("run", book, "--id", "cold").status == 0
     sandbox.environment["HOLDFAST_KERNEL_NURSERY"] = str(place)
@@ -84,7 +91,7 @@ def test_a_forked_kernel_ends_with_its_engine_and_not_with_the_nursery(
     tmp_path: Path, nursery: tuple[subprocess.Popen[bytes], Path]
 ) -> None:
     process, place = nursery
-    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_KERNEL_NURSERY": str(place)})
+    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_KERNEL_NURSERY": str(place), **late(tmp_path)})
     reached, go = tmp_path / "reached", tmp_path / "go"
     wait = f"import os, time\nopen({str(reached)!r}, 'a').write('x')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)"
     book = sandbox.notebook("waits", [("step:wait", wait), ("step:end", "1")])
@@ -110,7 +117,7 @@ def test_a_forked_kernel_ends_with_its_engine_and_not_with_the_nursery(
 
 def test_what_a_fork_cannot_have_is_started_afresh(tmp_path: Path, nursery: tuple[subprocess.Popen[bytes], Path]) -> None:
     process, place = nursery
-    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_KERNEL_NURSERY": str(place), "PYTHONINTMAXSTRDIGITS": "5000"})
+    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_KERNEL_NURSERY": str(place), **late(tmp_path), "PYTHONINTMAXSTRDIGITS": "5000"})
     gate = tmp_path / "gate"
     wait = f"import os, sys, time\nassert sys.get_int_max_str_digits() == 5000\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
     book = sandbox.notebook("waits", [("step:wait", wait)])
@@ -120,3 +127,33 @@ def test_what_a_fork_cannot_have_is_started_afresh(tmp_path: Path, nursery: tupl
     gate.touch()
     engine.communicate(timeout=120)
     assert engine.returncode == 0
+
+
+PLUGIN = """\
+class Late:
+    name, modules = "late", ("decimal",)
+    def install(self, recorder): print("LATE is in place")
+    def uninstall(self): pass
+"""
+
+
+def test_an_interceptor_that_is_installed_later_is_in_place(tmp_path: Path, nursery: tuple[subprocess.Popen[bytes], Path]) -> None:
+    process, place = nursery
+    sandbox = Sandbox(tmp_path, environment={"HOLDFAST_KERNEL_NURSERY": str(place), **late(tmp_path)})
+    book = sandbox.notebook(
+        "looks", [("step:look", "import decimal, os, sys; print('LATE' if 'late' in sys.modules else 'nothing', os.getppid())")]
+    )
+
+    def said(execution: str) -> list[str]:
+        assert sandbox.holdfast("run", book, "--id", execution).status == 0
+        output = json.loads((sandbox.folder / ".holdfast" / "outputs" / f"{execution}.ipynb").read_text())
+        return "".join("".join(o.get("text", "")) for cell in output["cells"] for o in cell.get("outputs", [])).split()
+
+    assert said("before") == ["nothing", str(process.pid)]
+    announced = tmp_path / "late-packages" / "late-1.dist-info"
+    announced.mkdir()
+    (announced / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1\n")
+    (announced / "entry_points.txt").write_text("[holdfast.interceptors]\nlate = late:Late\n")
+    (announced.parent / "late.py").write_text(PLUGIN)
+    assert "LATE" in said("after")
+    assert process.wait(60) == 0, "its memory is of before, so it has ended"
