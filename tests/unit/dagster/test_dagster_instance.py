@@ -31,7 +31,9 @@ def test_settings_of_others_stay(tmp_path: Path) -> None:
     assert (tmp_path / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
 
 
-@pytest.mark.parametrize(("given", "seconds"), [("", 0.25), (", dequeue_interval_seconds: 2", 2.0), (", dequeue_interval_seconds: 0", 0.05)])
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("", 0.25), (", dequeue_interval_seconds: 2", 2.0), (", dequeue_interval_seconds: 0", 0.05)]
+)
 def test_the_queue_keeps_its_limits_and_is_looked_at_more_often(tmp_path: Path, given: str, seconds: float) -> None:
     """Dagster's own queue counts in whole seconds, and with nought it would never rest."""
     import dagster as dg
