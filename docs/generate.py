@@ -16,6 +16,7 @@ import click
 import holdfast
 from holdfast.config import PREFIX, SETTINGS
 from holdfast.errors import CODES
+from holdfast.notebook.line_commands import families, family_of, parameters
 
 DOCS = Path(__file__).parent
 WIDTH = 100
@@ -38,6 +39,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "configuration.md": _between_marks(DOCS / "reference" / "configuration.md", settings_table()),
         DOCS / "reference" / "errors" / "README.md": errors_index(),
         DOCS / "reference" / "python.md": python_reference(),
+        DOCS / "reference" / "line-commands.md": line_commands(),
     }
     api = rest_reference()
     if api is not None:
@@ -65,6 +67,26 @@ def errors_index() -> str:
         if codes:
             text += f"\n## HF{digit}xx: {who}\n\n" + "".join(f"- [{code}]({code}.md): {CODES[code]}\n" for code in codes)
     return text
+
+
+def line_commands() -> str:
+    """The one-line commands of the integrations that come with Holdfast."""
+    text = "# One-line commands\n\nWhat a word in such a line means: [how-to](../how-to/one-line-commands.md). "
+    text += "`[--x]` may be given by place as well.\n"
+    for name in families():
+        of = family_of(name)
+        shown = "hf" if name == "holdfast" else name
+        text += f"\n## `!{shown}`\n\n{of.about}.\n\n| command | does | options |\n|---|---|---|\n"
+        for command in of.commands.values():
+            effect = "destroys" if command.destructive else str(command.effect)
+            options = " ".join(f"`{_option(p)}`" for p in parameters(command).values())
+            text += f"| `{command.name}` | {effect}: {command.about.rstrip('.').replace('``', '`')} | {options} |\n"
+    return text
+
+
+def _option(parameter: inspect.Parameter) -> str:
+    name = f"{parameter.name.upper()}…" if parameter.kind == parameter.VAR_POSITIONAL else f"--{parameter.name.replace('_', '-')}"
+    return name if parameter.kind == parameter.KEYWORD_ONLY else f"[{name}]"
 
 
 def rest_reference() -> str | None:

@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "HF165": "value cannot be stored",
     "HF166": "value too large",
     "HF167": "stored value cannot be made again",
+    "HF168": "a one-line command that does not fit",
     "HF175": "the condition of a step fails",
     "HF180": "a step took longer than its timeout",
     "HF181": "a step keeps ending its kernel",

@@ -12,12 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_POPS = frozenset({"POP_TOP", "PRINT_EXPR"})
 _HERE = str(Path(__file__).resolve().parent.parent)
 
 
-def discarded() -> bool:
-    """Whether the value of the author's call that led here is thrown away. Holdfast's own frames, and IPython's, are stepped over."""
+def discarded(*, shown: bool = False) -> bool:
+    """Whether the value of the author's call that led here is thrown away. Holdfast's own frames, and IPython's, are stepped over.
+
+    Args:
+        shown: one that is shown as the cell's value counts as used.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_ours(frame):
         frame = frame.f_back
@@ -26,7 +29,10 @@ def discarded() -> bool:
     following = _after(frame)
     if following is None:
         return False
-    return following.opname in _POPS or (following.opname == "CALL_INTRINSIC_1" and following.argrepr == "INTRINSIC_PRINT")
+    if following.opname == "POP_TOP":
+        return True
+    printed = following.opname == "PRINT_EXPR" or (following.opname == "CALL_INTRINSIC_1" and following.argrepr == "INTRINSIC_PRINT")
+    return printed and not shown
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -23,6 +23,7 @@ GROUPS: Final[frozenset[str]] = frozenset(
     {
         "holdfast.interceptors",
         "holdfast.checks",
+        "holdfast.commands",
         "holdfast.reducers",
         "holdfast.channels",
         "holdfast.launchers",

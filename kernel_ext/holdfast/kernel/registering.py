@@ -1,11 +1,11 @@
-"""Puts ``%holdfast`` with its completions and ``%confirm`` into a shell; loads the rest when it is used."""
+"""Puts ``%holdfast`` with its completions, and the one-line commands, into a shell; loads the rest when it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from holdfast.notebook.line_forms import teach
+from holdfast.kernel.lines import register_lines
 
 if TYPE_CHECKING:
     from holdfast.kernel.desk import Desk
@@ -34,18 +34,6 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
             shown = notice(f"{error.code}: {error.what}", [error.cure], tone="stop")
         display(shown, raw=True)  # type: ignore[no-untyped-call]
 
-    def confirm(line: str) -> object:
-        """Ask a person: `%confirm Delete 3 volumes?`. A no ends the execution, unless the value is used: `ok = %confirm ...`."""
-        from holdfast.durable.asking import confirm as ask
-
-        return ask(line)
-
-    def wait(line: str) -> Any:
-        """Wait durably: `%wait 30`, `%wait 3 days`, `%wait 2026-03-01T09:00Z`."""
-        from holdfast.durable.timers import wait
-
-        return wait(line.strip())
-
     def completer(shell: Any, event: Any) -> list[str]:
         from holdfast.kernel.magics import complete
 
@@ -53,7 +41,5 @@ def register(shell: Any, desk: Callable[[], Desk], present: Callable[[], Desk | 
         return complete(present(), line)
 
     shell.register_magic_function(holdfast, "line", "holdfast")
-    shell.register_magic_function(confirm, "line", "confirm")
-    teach(shell.input_transformer_manager)
-    shell.register_magic_function(wait, "line", "wait")
+    register_lines(shell)
     shell.set_hook("complete_command", completer, re_key=r"%?holdfast\b")

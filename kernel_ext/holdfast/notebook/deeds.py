@@ -9,9 +9,11 @@ from collections.abc import Iterator
 import msgspec
 
 from holdfast.model.call import Effect
+from holdfast.model.oneliner import LineCommand
 from holdfast.notebook.book import Page, ShellLine
 from holdfast.notebook.commands import classify
 from holdfast.notebook.destroying import COMMAND, DRY, METHOD, SQL, command_destroys
+from holdfast.notebook.line_commands import effect_of
 from holdfast.notebook.magics import understand
 
 GATES = frozenset({"confirm", "ask", "form", "approve", "input"})
@@ -32,10 +34,18 @@ def called(node: ast.AST) -> str | None:
         return None
     if isinstance(node.func, ast.Attribute) and node.func.attr == "run_line_magic":
         magic = understand(node)
-        return magic.name if magic is not None and magic.name in GATES else node.func.attr
+        line = line_command(node)
+        name = line.name if line is not None else magic.name if magic is not None else ""
+        return name if name in GATES else node.func.attr
     if isinstance(node.func, ast.Attribute):
         return node.func.attr
     return node.func.id if isinstance(node.func, ast.Name) else None
+
+
+def line_command(node: ast.AST) -> LineCommand | None:
+    """The command behind a line such as ``!ec2 delete-volume vol``."""
+    magic = understand(node)
+    return effect_of(magic.line) if magic is not None and magic.kind == "line" and magic.name == "hf" else None
 
 
 def is_gate(node: ast.AST) -> bool:
@@ -59,6 +69,9 @@ def destroys(node: ast.AST) -> str | None:
     """What a call destroys, for people; None when it does not."""
     if not isinstance(node, ast.Call):
         return None
+    line, magic = line_command(node), understand(node)
+    if line is not None and magic is not None:
+        return f"!{magic.line}"[:60] if line.destructive and not DRY.search(magic.line) else None
     if any(
         k.arg in ("DryRun", "dry_run") and isinstance(k.value, ast.Constant) and k.value.value not in (False, None) for k in node.keywords
     ):
@@ -132,6 +145,9 @@ def acts(body: list[ast.stmt], page: Page) -> str | None:
             text = destroys(node)
             if text is not None:
                 return text
+            line = line_command(node)
+            if line is not None and line.effect is not Effect.READ:
+                return line.name
             for shell in page.shells:
                 if shell.node is node and classify(shell.text) is not Effect.READ:
                     return shell.text.strip().split("\n")[0][:60]

@@ -15,6 +15,7 @@ _SHELL_LINES = frozenset({"sx", "system", "sc"})
 PYTHON_BODY = frozenset({"capture", "time", "timeit", "prun", "debug"})
 #: Line magics whose argument is a Python statement.
 _PYTHON_LINE = frozenset({"time", "timeit", "prun", "debug"})
+_WORDS = frozenset({"hf", "wait", "confirm"})
 #: Magics that may bind any name.
 ANY_NAME = frozenset({"run", "load", "pylab", "store", "rerun", "macro", "loadpy", "reset", "reset_selective", "xdel"})
 _DOLLAR = re.compile(r"\$(\$?[\w.]+)")
@@ -43,6 +44,21 @@ class Magic(msgspec.Struct, frozen=True, kw_only=True):
                 return None
             return self.body, False, self.lineno + 1
         return None
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether bare words in its line may be variables: one-line commands, ``%wait period``, ``%confirm question``."""
+        return self.kind == "line" and self.name in _WORDS
+
+    @property
+    def words(self) -> tuple[tuple[str, bool], ...]:
+        """The names such a line may read, and whether they may be plain words as well."""
+        from holdfast.notebook.line_words import names_in
+
+        if self.name != "hf":
+            alone = tuple(names_in(self.line)) if len(self.line.split()) == 1 else ()
+            return alone or tuple((name, not e.braces) for e in expansions(self.line) or () for name in e.names)
+        return tuple(names_in(self.line, called=True))
 
     @property
     def binds(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -109,7 +109,7 @@ class RunbookMetadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return [] if self.schedule is None else self.schedule if isinstance(self.schedule, list) else [self.schedule]
 
 
-def near(word: str, known: list[str] | tuple[str, ...] | set[str] | frozenset[str]) -> str:
+def near(word: str, known: Collection[str]) -> str:
     """``did you mean 'x'?`` for the nearest of ``known``, else the list of all when it is short."""
     match = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     if match:

@@ -166,6 +166,10 @@ class _Visitor(ScopeWalker):
             self.mutate(node.func.value)
 
     def _magic(self, magic: Magic, node: ast.Call) -> None:
+        if magic.takes_words:
+            for name, word in magic.words:
+                self.event("read", name, node, soft=word)
+            return
         shell = magic.shell
         text = shell[0] if shell and shell[1] else magic.line
         for expansion in expansions(text) or ():

@@ -218,6 +218,7 @@ def main(given: dict[str, Any]) -> int:
     from holdfast.durable.cell import CellContext
     from holdfast.durable.recorder import Recorder
     from holdfast.durable.wiring import Wiring
+    from holdfast.kernel.lines import register_lines
 
     folder = Path(given["folder"])
     config = Config.load(folder=folder, journal=given["journal"], key_file=folder / "key", state_dir=folder / "state")
@@ -230,6 +231,7 @@ def main(given: dict[str, Any]) -> int:
     retry = Retry(count=3, delay=0.01, backoff="constant")
     recorder = Recorder(Writer(store, EXECUTION, lease.fence, "tester"), owner=me.text, state_dir=config.state_dir, retry=retry)
     shell = InteractiveShell.instance(colors="nocolor")
+    register_lines(shell)
     Wiring(recorder, shell.ast_transformers, lambda name: True).install()
     policy = msgspec.convert(given["policy"], Policy)
     digest = str(hash_of(given["cell"]))

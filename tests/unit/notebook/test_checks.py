@@ -349,6 +349,23 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
             ["PATH = 'a'", "%%bash\necho $PATH"],
         ],
     ),
+    "NB604": (
+        [
+            ["!ec2 list-volums"],
+            ["!ec2 list-volumes --stat available"],
+            ["x = !slack ask --message"],
+            ["!k8s scale prod web many"],
+            ["!ec2 list-volumes | grep x"],
+            ["%hf nothing here"],
+        ],
+        [
+            ["!ec2 list-volumes --state available"],
+            ["n = 2\n!k8s scale prod web n"],
+            ["!k8s scale prod web {1 + 1}"],
+            ["!command ec2 list-volums", "!!ec2 x", "!echo ec2 x"],
+            ["!ec2", "!ec2 delete-volume --help"],
+        ],
+    ),
     "NB701": (
         [
             ["k = 'AKIAABCDEFGHIJKLMNOP'"],

@@ -248,12 +248,7 @@ def _capped(of: Policy | Limits) -> bool:
 
 def _has_gate(page: Page, until: int | None) -> bool:
     """Whether the cell asks (at or above a line)."""
-    for node in page.walk():
-        if is_gate(node) and (until is None or getattr(node, "lineno", 0) <= until):
-            return True
-    return any(
-        s.text.lstrip().startswith(("hf ask", "hf confirm", "slack ask")) and (until is None or s.line <= until) for s in page.shells
-    )
+    return any(is_gate(node) and (until is None or getattr(node, "lineno", 0) <= until) for node in page.walk())
 
 
 def _under_dry_run(page: Page, line: int) -> bool:

@@ -11,6 +11,7 @@ from holdfast.notebook.book import Book, Page, ShellLine
 from holdfast.notebook.commands import classify
 from holdfast.notebook.deeds import command_words
 from holdfast.notebook.finding import Finding
+from holdfast.notebook.line_commands import problem
 from holdfast.notebook.magics import expansions
 from holdfast.notebook.shell import UNKNOWN, NotUnderstood, Simple, read_line
 
@@ -35,12 +36,17 @@ class ShellCheck:
         "NB601": "kubectl without a namespace",
         "NB602": "a Python value that is not put in",
         "NB603": "a Python name in a script that does not see it",
+        "NB604": "a one-line command that does not fit",
     }
 
     def run(self, book: Book) -> Iterable[Finding]:
         """Look at every shell line and script."""
         bound = {e.name for p in book.pages for e in p.names.events if e.kind == "bind"} | {p.name for p in book.manifest.parameters}
         for page in book.pages:
+            for magic in page.magics:
+                wrong = problem(magic.line, bound.__contains__) if magic.kind == "line" and magic.name == "hf" else None
+                if wrong is not None:
+                    yield page.finding("NB604", "error", magic.lineno, wrong.what, wrong.cure)
             for shell in page.shells:
                 yield from self._kubectl(page, shell.text, shell.line)
                 if shell.expanded:
