@@ -89,6 +89,7 @@ class Call:
             idempotency_key=recorder.idempotency_key(key, self.known),
             resumed=resumed,
             origin=self.known.about.get("origin", ""),
+            begun=self.known.begun,
             sends_key=recorder.sends_keys,
         )
 

@@ -41,6 +41,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     resumed: bool = False  # begun before (this very attempt, or an earlier one) with an outcome nobody knows (shell: re-attach)
     sends_key: bool = True  # whether the key may go with the request unasked
     origin: str = ""  # Request.origin as the intent recorded it: a probe elsewhere must not take missing traces for "never started"
+    begun: float = 0.0  # when the attempt that may have had its effect was recorded, seconds since the epoch; 0: not known
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ def attempt(resumed: bool = False) -> Attempt:
         {"X-Request-Id": "1"},
         {"X-B3-TraceId": "1"},
         {"DD-API-KEY": "1"},
+        {"DD-APPLICATION-KEY": "1"},
         {"X-Vault-Token": "1"},
         {"Content-Length": "1"},
         {"Accept-Encoding": "br"},
