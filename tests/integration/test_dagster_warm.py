@@ -168,6 +168,7 @@ def test_a_killed_server_is_replaced_and_its_workers_live(house: House) -> None:
     forked: list[tuple[dict[str, Any], bool]] = []
     import threading
 
+    house.home.until(lambda: not _workers(server.pid), "the end of the worker of the run before")
     waiting = threading.Thread(target=lambda: forked.append(house.run()))
     waiting.start()
     house.home.until(lambda: _workers(server.pid), "a worker that waits")
