@@ -90,6 +90,7 @@ CODES: dict[str, str] = {
     "HF281": "the events file cannot be used",
     "HF282": "an event cannot be turned into an execution",
     "HF283": "the guardrails file cannot be used",
+    "HF285": "a dry run could not be made",
     "HF284": "the glass cannot be broken like this",
     "HF290": "the channels file cannot be used",
     "HF291": "a channel does not work",

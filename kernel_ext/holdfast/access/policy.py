@@ -39,6 +39,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "resume": "runbooks whose executions may be resumed",
     "cancel": "runbooks whose executions may be cancelled",
     "rerun": "runbooks whose executions may be run again from a step",
+    "rollback": "runbooks whose failed executions may be undone by their teardown steps",
     "handover": "runbooks whose executions may be handed over and taken over",
     "signal": "runbooks whose executions may be sent a signal",
     "break-glass": "runbooks for whose executions guardrails may be set aside",
@@ -78,7 +79,9 @@ class Policy:
         self._file = file
         unknown(content, ("groups", "people", "roles", "grants"), "the file", file)
         self.people = People(content, file)
-        self._enforcer = self._read_rules(table(content, "roles", file), table(content, "grants", file))
+        grants = table(content, "grants", file)
+        self._enforcer = self._read_rules(table(content, "roles", file), grants)
+        self._granted = tuple(dict.fromkeys(holder for holders in grants.values() for holder in holders))
         self._roles: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
         self._decided: dict[tuple[frozenset[str], str, str], bool] = {}
 
@@ -106,6 +109,11 @@ class Policy:
                 self._decided.clear()
             self._decided[place] = bool(roles) and bool(self._enforcer.enforce(roles, thing, action))
         return self._decided[place]
+
+    def who_may(self, action: str, thing: str) -> tuple[str, ...]:
+        """Those whom the file lets do ``action`` to ``thing``, as it names them: people, ``group:...``, ``everyone``."""
+        roles = {h: frozenset(self._enforcer.get_implicit_roles_for_user(_subject(h))) for h in self._granted}
+        return tuple(h for h, held in roles.items() if held and self._enforcer.enforce(held, thing, action))
 
     def groups_of(self, person: Person) -> tuple[str, ...]:
         """All groups of ``person``: those the sign-in vouches for and those of the file."""
@@ -141,9 +149,13 @@ class Policy:
             if role not in roles:
                 raise wrong(f"grants.{role}: there is no such role", self._file)
             for holder in names(holders, f"grants.{role}", self._file):
-                known = holder == EVERYONE or holder.startswith(GROUP)  # so that nobody is a group by the name they sign in with
-                enforcer.add_role_for_user(f"who:{holder if known else f'person:{holder}'}", f"role:{role}")
+                enforcer.add_role_for_user(_subject(holder), f"role:{role}")
         return enforcer
+
+
+def _subject(holder: str) -> str:
+    known = holder == EVERYONE or holder.startswith(GROUP)  # so that nobody is a group by the name they sign in with
+    return f"who:{holder if known else f'person:{holder}'}"
 
 
 class PolicyFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -93,6 +93,20 @@ class Desk:
         """A line for people; nothing with ``--json``."""
         if not self.as_json:
             self.out.print(text, markup=False)
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, always: Collection[str] = (), title: str | None = None) -> None:
+        """A table for people, without columns that are empty, but for those that are ``always`` there; nothing with ``--json``."""
+        from rich.table import Table
+
+        if self.as_json:
+            return
+        used = [n for n, name in enumerate(head) if name in always or any(row[n] for row in rows)]
+        table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+        for n in used:
+            table.add_column(head[n], overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(row[n]) for n in used))
+        self.out.print(table)
 
     def note(self, text: str) -> None:
         """A line beside the result."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli.desk import Desk, command, escape
+from holdfast.cli.desk import Desk, command
 
 
 @click.command()
@@ -23,13 +23,4 @@ def effects(desk: Desk, id: str) -> None:
     if not found:
         desk.say("it has changed nothing")
         return
-    from rich.table import Table
-
-    head, rows = deeds_table(found)
-    used = [n for n, name in enumerate(head) if name in ("step", "effect", "outcome") or any(row[n] for row in rows)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for n in used:
-        table.add_column(head[n], overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(row[n]) for n in used))
-    desk.out.print(table)
+    desk.table(*deeds_table(found), always=("step", "effect", "outcome"))

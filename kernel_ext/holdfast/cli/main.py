@@ -25,6 +25,7 @@ _COMMANDS = {
     "answer": "holdfast.cli.ask:answer",
     "handover": "holdfast.cli.handover:handover",
     "report": "holdfast.cli.handover:report",
+    "plan": "holdfast.cli.dry_run:plan",
     "effects": "holdfast.cli.effects:effects",
     "break-glass": "holdfast.cli.glass:break_glass",
     "events": "holdfast.cli.events:events",

@@ -29,7 +29,8 @@ def progress_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-f", "--parameters-file", "file", type=click.Path(path_type=Path), help="Parameters from a YAML or JSON file; -p wins.")
 @click.option("--id", help="The execution's id. When it is there already, with this notebook and these parameters, it is continued.")
 @click.option("--output", "-o", help="Where the output notebook goes: a path, or s3://, gs://, abs:// ... as papermill writes them.")
-@click.option("--dry-run", is_flag=True, help="Run what only reads and list the changes it would make; nothing is kept.")
+@click.option("--dry-run", is_flag=True, help="Run what only reads and list the changes it would make, and what guardrails would refuse.")
+@click.option("--unattended", is_flag=True, help="With --dry-run: as if a rule, a schedule or a sensor started it.")
 @progress_options
 @command
 def run(
@@ -40,6 +41,7 @@ def run(
     id: str | None,
     output: str | None,
     dry_run: bool,
+    unattended: bool,
     follow: bool,
     quiet: bool,
 ) -> None:
@@ -58,7 +60,7 @@ def run(
     if dry_run:
         from holdfast.cli.dry_run import dry_run as dry
 
-        dry(desk, prepared)
+        dry(desk, prepared, attended=not (unattended or desk.config.unattended))
         return
     execution, new = start(desk.store(create=True), desk.config, prepared, id=id)
     if not new:
@@ -109,12 +111,13 @@ def rerun(desk: Desk, id: str, step: str, new_id: str | None, output: str | None
 def rollback(desk: Desk, id: str, steps: tuple[str, ...], why: str, follow: bool, quiet: bool) -> None:
     """Undo the failed execution ID by its teardown STEPS: all that belong to a step which has begun, the last one first, unless some are
     named."""
-    from holdfast.executions.find import find
+    from holdfast.client.acting import acting
     from holdfast.executions.history import history, to_undo
-    from holdfast.executions.undoing import ask_rollback
 
-    header = find(desk.store(), id)
-    names = ask_rollback(desk.store(), header, steps, who=desk.config.user, why=why)
+    client = desk.client()
+    header = client.get(id)
+    with acting(client, header, "rollback", via="cli", how="login", detail=why):
+        names = client.rollback(header.id, steps, why=why)
     undoes = to_undo(history(desk.store(), header), names)
     for name in names:
         desk.note(f"{name} is there to undo: {'; '.join(undoes[name]) or 'nothing that is on record'}")

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from holdfast.access.audit import ALLOWED, FAILED, REFUSED, AuditLog
-from holdfast.access.person import Person
-from holdfast.access.policy import PolicyFile, require
+from holdfast.client.acting import acting
 from holdfast.client.client import Client
-from holdfast.errors import HoldfastError, RequestError
 from holdfast.foundation import durations
 from holdfast.guardrails.breaking import FOR
 from holdfast.model.guardrail import Glass
@@ -30,20 +27,8 @@ def break_glass(
         LookupFailedError: HF601. RequestError: HF702, the policy does not let them. OperatorError: HF265, HF284. StoreError.
     """
     header = client.get(id)
-    file = client.config.policy_file
-    person = Person(name=client.config.user, how=how, owner=file is None)
-    audit = AuditLog(client.store)
-    try:
-        require(PolicyFile(file).current(), person, ACTION, header.runbook)
-    except RequestError as error:
-        audit.write(REFUSED, person, ACTION, header.id, runbook=header.runbook, via=via, code=error.code, detail=error.what)
-        raise
-    audit.write(ALLOWED, person, ACTION, header.id, runbook=header.runbook, via=via, detail=why)
-    try:
+    with acting(client, header, ACTION, via=via, how=how, detail=why):
         return client.break_glass(header.id, why=why, guardrails=guardrails, seconds=_seconds(length), via=via)
-    except HoldfastError as error:
-        audit.write(FAILED, person, ACTION, header.id, runbook=header.runbook, via=via, code=error.code, detail=error.what)
-        raise
 
 
 def _seconds(length: float | str | None) -> float:

@@ -82,6 +82,12 @@ def target_here(call: Call) -> str:
     return acting.label if acting is not None else request.target or target_of(request.kind, request.operation)
 
 
+def population_here(call: Call) -> int | None:
+    """How many things the target of a call was chosen from, as far as a set of targets tells."""
+    among = call.lane.acting.among if call.lane.acting is not None else None
+    return max((s.total for s in ([among] if among is not None else list(call.cell.targets))), default=None)
+
+
 def destroys(call: Call) -> bool:
     """Whether the call destroys: its request or its step says so, or its text does."""
     request = call.request

@@ -46,6 +46,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     effect: str
     target: str = ""
     destructive: bool = False
+    population: int | None = None  # how many things its target was chosen from
     said: str = ""  # what the outside answered when it was asked what would come of it
 
 

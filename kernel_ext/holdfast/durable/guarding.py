@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from holdfast.durable import verdicts
-from holdfast.durable.acting import destroys, target_here, too_old
+from holdfast.durable.acting import destroys, population_here, target_here, too_old
 from holdfast.errors import GuardrailError
 from holdfast.foundation import clock
 from holdfast.guardrails.counting import Change
@@ -66,8 +66,6 @@ def _marks(recorder: Recorder, acting: Acting | None, target: str, destructive: 
 
 def _change(recorder: Recorder, call: Call, target: str, destructive: bool) -> Change:
     step = call.cell.context.step
-    among = call.lane.acting.among if call.lane.acting is not None else None
-    sets = [among] if among is not None else list(call.cell.targets)
     key = call.known.key if call.record is not None else call.base
     return Change(
         id=f"{step}/{key}",
@@ -75,7 +73,7 @@ def _change(recorder: Recorder, call: Call, target: str, destructive: bool) -> C
         target=target,
         step=step,
         destructive=destructive,
-        population=max((s.total for s in sets), default=None),
+        population=population_here(call),
     )
 
 

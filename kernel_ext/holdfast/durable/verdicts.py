@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from holdfast.durable.acting import destroys, target_here
+from holdfast.durable.acting import destroys, population_here, target_here
 from holdfast.durable.cell import Planned
 from holdfast.durable.index import Record
 from holdfast.durable.lanes import HERE, Here
@@ -35,7 +35,7 @@ def not_made(recorder: Recorder, call: Call) -> tuple[Any] | None:
     """A dry run lists what it would change and hands over ``(stand-in,)``; restoring refuses what is not recorded.
 
     Raises:
-        AuthorError: HF151 too many effects, HF153 no record while restoring.
+        AuthorError: HF153 no record while restoring.
     """
     cell, context = call.cell, call.cell.context
     if context.mode == "restore":
@@ -47,10 +47,8 @@ def not_made(recorder: Recorder, call: Call) -> tuple[Any] | None:
             step=context.step,
             cell=context.cell,
         )
-    if not context.dry_run or call.effect == Effect.READ:
+    if not context.dry_run or call.request.effect == Effect.READ or (call.effect == Effect.READ and not destroys(call)):
         return None
-    with cell.lock:
-        count(recorder, call)
     found, said = _previewed(recorder, call)
     with cell.lock:
         cell.plan.append(_planned(recorder, call, said))
@@ -114,6 +112,7 @@ def _planned(recorder: Recorder, call: Call, said: str) -> Planned:
         effect=call.effect,
         target=recorder.redact(target_here(call)),
         destructive=destroys(call),
+        population=population_here(call),
         said=recorder.redact(said),
     )
 

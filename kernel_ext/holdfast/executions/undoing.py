@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import msgspec
 
 from holdfast.errors import LookupFailedError, OperatorError
-from holdfast.executions.history import history
+from holdfast.executions.history import History, history
+from holdfast.journal.errors import OnceTaken
 from holdfast.journal.store import Store
 from holdfast.model.entry import Draft, Kind
 from holdfast.model.execution import Execution, Mode, Status
@@ -15,7 +16,17 @@ from holdfast.model.execution import Execution, Mode, Status
 ROLLBACK = "rollback"  # `what` of the request
 
 
-def ask_rollback(store: Store, header: Execution, names: Sequence[str], *, who: str, why: str = "") -> tuple[str, ...]:
+def offered(found: History) -> tuple[str, ...]:
+    """The teardown steps that a rollback runs when none are named: those of the steps that have begun, the last step's first. None where
+    the execution cannot be rolled back."""
+    header = found.execution
+    if header.status != Status.FAILED or header.mode != Mode.BATCH:
+        return ()
+    begun = {s.id for s in found.steps if s.state in ("succeeded", "failed")}
+    return tuple(s.id for s in reversed(found.steps) if s.teardown_of in begun)
+
+
+def ask_rollback(store: Store, header: Execution, names: Collection[str], *, who: str, why: str = "") -> tuple[str, ...]:
     """Write down that teardown steps are to be run, the last step's first; whoever works on the execution next runs them.
 
     Args:
@@ -29,11 +40,10 @@ def ask_rollback(store: Store, header: Execution, names: Sequence[str], *, who: 
         StoreError.
     """
     found = history(store, header)
-    offered = {s.id: s.teardown_of for s in found.steps if s.teardown_of is not None}
-    begun = {s.id for s in found.steps if s.state in ("succeeded", "failed")}
+    teardowns = [s.id for s in found.steps if s.teardown_of is not None]
     for name in names:
-        if name not in offered:
-            known = ", ".join(offered) or "none"
+        if name not in teardowns:
+            known = ", ".join(teardowns) or "none"
             raise LookupFailedError("HF603", f"{name!r} is no teardown step", cure=f"Its teardown steps: {known}.", execution=header.id)
     if header.status != Status.FAILED or header.mode != Mode.BATCH:
         raise OperatorError(
@@ -42,13 +52,25 @@ def ask_rollback(store: Store, header: Execution, names: Sequence[str], *, who: 
             cure="In JupyterLab, run the teardown cell by hand." if header.mode != Mode.BATCH else "Cancel or resume it first.",
             execution=header.id,
         )
-    wanted = tuple(n for n in reversed(offered) if (n in names if names else offered[n] in begun))
+    wanted = tuple(n for n in reversed(teardowns) if n in names) if names else offered(found)
     if not wanted:
         raise OperatorError(
             "HF253", "no teardown step belongs to a step that has begun", cure="There is nothing to undo.", execution=header.id
         )
     body = {"what": ROLLBACK, "steps": list(wanted), "who": who, "why": why}
-    store.append(header.id, (Draft(kind=Kind.REQUESTED, body=body, actor=who),), fence=None)
+    failures = [e.seq for e in found.entries if e.kind in (Kind.EXECUTION_FAILED, Kind.EXECUTION_PAUSED)]
+    once = f"rollback:{failures[-1] if failures else 0}"  # two people who press at once ask for one
+    try:
+        store.append(header.id, (Draft(kind=Kind.REQUESTED, body=body, actor=who, once=once),), fence=None)
+    except OnceTaken as taken:
+        first = taken.entry.data
+        if tuple(first["steps"]) != wanted:
+            raise OperatorError(
+                "HF253",
+                f"{first.get('who') or 'somebody'} has asked already to undo it by {', '.join(first['steps'])}",
+                cure=f"Let that go on: holdfast resume {header.id}",
+                execution=header.id,
+            ) from None
     return wanted
 
 

@@ -26,6 +26,7 @@ from holdfast.model.manifest import Manifest, Parameter
 from holdfast.notebook.compile import examine
 
 _REMEMBERED = 500
+_DRY_RUNS = 2  # at a time: each has a kernel of its own
 
 
 class Hall:
@@ -53,6 +54,7 @@ class Hall:
         self.shelf = Shelf(config.runbooks)
         self.workers = Workers(store, config)
         self.dispatcher = Dispatcher(store, config, url=url)
+        self.dry_runs = threading.BoundedSemaphore(_DRY_RUNS)
         self._lock = threading.Lock()
         self._manifests: dict[bytes, Manifest | None] = {}
 

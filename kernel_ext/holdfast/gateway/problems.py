@@ -14,7 +14,7 @@ from holdfast.errors import CODES, HoldfastError, OperatorError, RequestError
 MEDIA_TYPE: Final = "application/problem+json"
 
 _BY_CODE: Final[dict[str, int]] = {
-    "HF224": 409, "HF240": 409, "HF250": 409, "HF252": 409, "HF253": 409, "HF254": 409, "HF270": 409, "HF284": 422,
+    "HF224": 409, "HF240": 409, "HF250": 409, "HF252": 409, "HF253": 409, "HF254": 409, "HF270": 409, "HF284": 422, "HF285": 409,
     "HF401": 409, "HF403": 409, "HF406": 403, "HF407": 409, "HF420": 409, "HF421": 403, "HF423": 409, "HF705": 403,
     "HF701": 401, "HF702": 403, "HF703": 403, "HF704": 401, "HF710": 422, "HF711": 413, "HF712": 504, "HF713": 404, "HF714": 503,
     "HF720": 401, "HF721": 401, "HF722": 400,

@@ -69,11 +69,23 @@ class Guard:
         header: the execution.
         told: what the runbook says.
         file: what the operator says.
+        attended: whether a person started the execution; None: as the journal has it.
+        consents: those that some steps got; None: as the journal has them.
     """
 
-    def __init__(self, store: Store, header: Execution, told: Told, file: GuardrailsFile) -> None:
+    def __init__(
+        self,
+        store: Store,
+        header: Execution,
+        told: Told,
+        file: GuardrailsFile,
+        *,
+        attended: bool | None = None,
+        consents: Callable[[Collection[str] | None], list[Consent]] | None = None,
+    ) -> None:
         self._store, self._header, self._told, self._file = store, header, told, file
-        self._attended: bool | None = None
+        self._attended = attended
+        self._said = consents or self._on_record
         self._locked = False
 
     @property
@@ -101,10 +113,29 @@ class Guard:
             GuardrailError: HF801 to HF807, HF809, HF810; it must not be made.
             OperatorError: HF283. StoreError: the journal cannot say.
         """
+        return self._admit(change, policy, asked_in, _Aside(self._store, self._header.id), undoing=undoing)
+
+    def refusals(self, change: Change, policy: Policy, asked_in: Collection[str] | None) -> list[GuardrailError]:
+        """Each guardrail that keeps the change back; it is counted nevertheless. For plans, on a journal that is thrown away.
+
+        Raises:
+            OperatorError: HF283. StoreError.
+        """
+        found: list[GuardrailError] = []
+        while True:
+            ignored = frozenset(str(refusal.where["guardrail"]) for refusal in found)
+            try:
+                self._admit(change, policy, asked_in, _Aside(self._store, self._header.id, ignored))
+            except GuardrailError as refusal:
+                found.append(refusal)
+            else:
+                return found
+
+    def _admit(self, change: Change, policy: Policy, asked_in: Collection[str] | None, aside: _Aside, *, undoing: bool = False) -> Granted:
         rules = self._file.current()
         limits = rules.limits_of(self._header.runbook, self._told.limits)
         caps = [c for c in (_caps("*", limits), _caps(change.step, policy, effects=False)) if c.any]
-        if change.destructive and policy.effects == "read":
+        if change.destructive and policy.effects == "read" and Guardrail.CLASS not in aside.ignored:
             raise _reads_only(change)
         needs = not undoing and (
             policy.approval or (change.destructive and not rules.allows_unattended(self._header.runbook) and not self.attended)
@@ -114,9 +145,8 @@ class Guard:
         if not (caps or needs or counted or rules.freezes or self._told.lock):
             return Granted()
         point("guardrail.before_check")
-        aside = _Aside(self._store, self._header.id)
         self._frozen(rules, change, aside)
-        self._locked_by_us()
+        self._locked_by_us(aside)
         words = self._consents(change, asked_in, aside) if needs else None
         prompt = words[0].prompt if words else None
         if caps or (words and words[0].count is not None):
@@ -145,17 +175,22 @@ class Guard:
             f"From {clock.iso(until)} on it may be resumed; or break the glass.",
         )
 
-    def _locked_by_us(self) -> None:
+    def _locked_by_us(self, aside: _Aside) -> None:
         if self._told.lock is None or self._locked:
             return
         header = self._store.header(self._header.id) or self._header
         other = locks.take(self._store, self._told.lock, header)
+        if other is not None and Guardrail.LOCK in aside.ignored:
+            return
         if other is not None:
             raise locks.refused(self._told.lock, other, self._header.id)
         self._locked = True  # as long as this kernel may write: the lock is lost only by the execution's end
 
+    def _on_record(self, steps: Collection[str] | None) -> list[Consent]:
+        return consents(self._store, self._header.id, steps)
+
     def _consents(self, change: Change, asked_in: Collection[str] | None, aside: _Aside) -> list[Consent]:
-        found = consents(self._store, self._header.id, asked_in)
+        found = self._said(asked_in)
         if found or aside.has(Guardrail.APPROVAL):
             return found
         why = "its step asks for it" if self.attended else "it destroys something, and no person started this execution"
@@ -175,15 +210,21 @@ class Guard:
 
 
 class _Aside:
-    """The guardrails that people set aside for the execution; looked up only when one refuses."""
+    """The guardrails that people set aside for the execution; looked up only when one refuses.
 
-    def __init__(self, store: Store, execution: str) -> None:
-        self._store, self._execution = store, execution
+    Args:
+        ignored: those that a plan goes past, having noted them.
+    """
+
+    def __init__(self, store: Store, execution: str, ignored: frozenset[str] = frozenset()) -> None:
+        self._store, self._execution, self.ignored = store, execution, ignored
         self._glass: list[Glass] | None = None
         self.used: set[str] = set()
 
     def has(self, guardrail: Guardrail) -> bool:
         """Whether it does not count now; that is noted then."""
+        if guardrail in self.ignored:
+            return True
         if self._glass is None:
             self._glass = broken_glass(self._store, self._execution)
         now = clock.now()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import HoldfastError, LookupFailedError, OperatorError
 from holdfast.foundation import clock
 from holdfast.kernel import tables
-from holdfast.kernel.notices import Bundle, notice
+from holdfast.kernel.notices import Bundle, bundled, notice
 
 if TYPE_CHECKING:
     from holdfast.kernel.desk import Desk
@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("", "the execution of this kernel and its steps"),
     "calls": ("[STEP]", "what was asked of the outside, and what came of it"),
     "checkpoint": ("", "what is kept of each cell, and how faithfully it can be restored"),
+    "plan": ("[NAME=VALUE ...]", "what a run of the saved notebook would change, and which guardrails would refuse it; changes nothing"),
     "prompts": ("", "questions that wait for an answer"),
     "answer": ("ID VERDICT [--value JSON] [--why TEXT]", "answer one; then run the waiting cell again"),
     "break-glass": ("--why TEXT [--guardrail NAME] [--for TIME]", "set guardrails aside for this execution"),
@@ -107,6 +108,23 @@ def _calls(session: Session, arguments: list[str]) -> Bundle:
 
 def _checkpoint(session: Session, arguments: list[str]) -> Bundle:
     return tables.checkpoint(session)
+
+
+def _plan(session: Session, arguments: list[str]) -> Bundle:
+    from holdfast.client.planning import plan_lines, plan_table, planned
+
+    if session.place.path is None:
+        raise _usage("%holdfast plan needs a notebook that is saved in a file")
+    typed: list[str] = []
+    for word in arguments:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise _usage(f"%holdfast plan takes {COMMANDS['plan'][0]}")
+        typed += ["-p", name, value]
+    found = planned(session.config, ["run", session.place.path, "--dry-run", *typed])
+    told = tables.table(*plan_table(found), title="Would change", empty="It would change nothing.")
+    lines = plan_lines(found)
+    return bundled([notice(lines[0], lines[1:], tone="wait" if found["refused"] or found["stopped"] else "info"), told]) if lines else told
 
 
 def _prompts(session: Session, arguments: list[str]) -> Bundle:

@@ -39,6 +39,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str =
     return {"text/plain": "\n".join(([title] if title else []) + lines), "text/html": html}
 
 
+def bundled(parts: Sequence[Bundle]) -> Bundle:
+    """Several as one."""
+    return {kind: between.join(part[kind] for part in parts) for kind, between in (("text/plain", "\n"), ("text/html", ""))}
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.durable.interceptor import Request
 from holdfast.errors import AuthorError
 from holdfast.model.call import Effect
 from holdfast.model.policy import Policy
@@ -51,11 +52,20 @@ def test_a_dry_run_reads_and_lists_what_it_would_write(world: Any) -> None:
     assert world.entries("call.intent") == []
 
 
-def test_a_dry_run_keeps_to_the_cap(world: Any) -> None:
+def test_a_dry_run_goes_on_beyond_the_cap(world: Any) -> None:
     with world.cell(dry_run=True, policy=Policy(max_effects=1)):
         world.write("a")
-        with pytest.raises(AuthorError, match="HF151"):
-            world.write("b")
+        world.write("b")
+    assert [p.operation for p in world.last.plan] == ["do a", "do b"]
+
+
+def test_a_dry_run_does_not_make_what_destroys_in_a_step_that_says_it_reads(world: Any) -> None:
+    with world.cell(dry_run=True, policy=Policy(effects="read")):
+        request = Request(kind="call", operation="delete_it()", fingerprint=b"1", effect=Effect.WRITE)
+        world.recorder.perform(request, lambda attempt: world.far.take("gone"))
+        world.write("look")
+    assert [(p.operation, p.destructive) for p in world.last.plan] == [("delete_it()", True)]
+    assert world.far.seen == ["look"]
 
 
 def test_a_new_attempt_of_the_step_retries_anew(world: Any, ask: Any, still: Any) -> None:

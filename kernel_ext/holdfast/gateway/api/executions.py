@@ -11,7 +11,9 @@ from holdfast.client.effects import deeds
 from holdfast.errors import OperatorError
 from holdfast.executions.timeline import timeline
 from holdfast.gateway.asker import Asker, Asking
+from holdfast.gateway.foreseen import PlanShown, Rollback, RollbackShown, UndoingShown
 from holdfast.gateway.outputs import SANDBOXED, notebook_of, page_of
+from holdfast.gateway.planning import plan_again, roll_back, undoings
 from holdfast.gateway.problems import responses
 from holdfast.gateway.schemas import (
     BreakGlass,
@@ -195,6 +197,34 @@ def break_glass(asker: Asking, id: ExecutionId, asked: BreakGlass) -> GlassShown
     with asker.acting("break-glass", header.id, header.runbook):
         glass = asker.client.break_glass(header.id, why=asked.why, guardrails=asked.guardrails, seconds=asked.seconds, via=asker.via)
     return GlassShown(execution=header.id, guardrails=list(glass.guardrails), until=when(glass.until), who=glass.who, why=glass.why)
+
+
+@router.post("/executions/{id}/plan", responses=responses(404, 409))
+def plan(asker: Asking, id: ExecutionId) -> PlanShown:
+    """A dry run of its notebook with its parameters: what a new start would change now, and which guardrails would refuse it. What only
+    reads is run; nothing is changed."""
+    return PlanShown(**plan_again(asker, asker.execution(id)))
+
+
+@router.get("/executions/{id}/rollback", responses=responses(404))
+def rollback_offered(asker: Asking, id: ExecutionId) -> RollbackShown:
+    """What its teardown steps would undo after its failure, and who may ask for it."""
+    header = asker.execution(id)
+    veil = asker.veil(header)
+    steps = [
+        UndoingShown(step=u.step, teardown_of=u.teardown_of, undoes=[EffectShown(**veil(EffectShown.of(d).model_dump())) for d in u.undoes])
+        for u in undoings(asker.client.history(header.id))
+    ]
+    who = asker.policy.who_may("rollback", header.runbook)
+    return RollbackShown(steps=steps, may=asker.may("rollback", header.runbook), who_may=list(who))
+
+
+@router.post("/executions/{id}/rollback", status_code=202, responses=responses(404, 409))
+def rollback(asker: Asking, id: ExecutionId, asked: Rollback | None = None) -> ExecutionShown:
+    """Undo it by its teardown steps, the last step's first; a worker runs them. It stays failed, and says by what it was undone."""
+    header = asker.execution(id)
+    roll_back(asker, header, asked.steps if asked else (), asked.why if asked else "")
+    return shown(asker, asker.client.get(header.id))
 
 
 @router.post("/executions/{id}/rerun", status_code=201, responses=responses(404, 409))

@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from holdfast.gateway.asker import Asker, Asking
+from holdfast.gateway.foreseen import Plan, PlanShown
 from holdfast.gateway.hall import is_secret
+from holdfast.gateway.planning import plan_start
 from holdfast.gateway.problems import responses
 from holdfast.gateway.schemas import ParameterShown, RunbookShown
 from holdfast.gateway.shelf import Runbook
@@ -71,3 +73,10 @@ def get_runbook(asker: Asking, name: Name) -> RunbookShown:
     if not asker.may("start", name):
         asker.must("see", name)
     return shown(asker, asker.hall.shelf.get(name))
+
+
+@router.post("/runbooks/{name}/plan", responses=responses(404, 409))
+def plan(asker: Asking, name: Name, asked: Plan | None = None) -> PlanShown:
+    """A dry run: what a start with these parameters would change now, and which guardrails would refuse it. What only reads is run; nothing
+    is changed."""
+    return PlanShown(**plan_start(asker, name, asked.parameters if asked else {}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response
 
 from holdfast.client.effects import deeds
+from holdfast.client.planning import plan_lines
 from holdfast.errors import HoldfastError, OperatorError
 from holdfast.executions.family import children
 from holdfast.executions.handover import handovers, in_charge
@@ -22,6 +23,7 @@ from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.outputs import SANDBOXED, notebook_of, page_of
 from holdfast.gateway.pages.drawing import go, page
 from holdfast.gateway.pages.prompts import Filled, first
+from holdfast.gateway.planning import plan_again, roll_back, undoings
 from holdfast.gateway.starting import rerun
 from holdfast.gateway.statistics import statistics
 from holdfast.gateway.texts import After, ExecutionId, Text
@@ -65,7 +67,9 @@ def execution(request: Request, asker: Asking, id: ExecutionId) -> Response:
     return _show(request, asker, asker.execution(id))
 
 
-def _show(request: Request, asker: Asker, header: Execution, *, problem: HoldfastError | None = None) -> Response:
+def _show(
+    request: Request, asker: Asker, header: Execution, *, problem: HoldfastError | None = None, plan: dict[str, Any] | None = None
+) -> Response:
     history = asker.client.history(header.id)
     veil = asker.veil(header)
     steps = [(s, veil(s.error), veil(s.reason or "")) for s in history.steps if s.teardown_of is None or s.state != "pending"]
@@ -85,8 +89,11 @@ def _show(request: Request, asker: Asker, header: Execution, *, problem: Holdfas
         shown=[(one.step, one.cell, veil(one.text), one.cut) for one in live(asker.hall.store, header.id)],
         above=_family(asker, [header.parent] if header.parent else []),
         below=[h for h in children(asker.hall.store, header.id) if asker.may("see", h.runbook)],
+        undoings=[(u, [(d, veil(d.request)) for d in u.undoes]) for u in undoings(history)],
+        who_may_undo=asker.policy.who_may("rollback", header.runbook),
         owner=in_charge(header, given), offered=next((h for h in given if h.state == HandoverState.OFFERED), None),
         lost=header.status == Status.RUNNING and alone and header.mode == Mode.BATCH, runs=_runs(asker, header),
+        plan=plan, plan_lines=plan_lines,
     )  # fmt: skip
 
 
@@ -110,8 +117,11 @@ def _may(asker: Asker, header: Execution, alone: bool) -> dict[str, bool]:
         "resume": batch and alone and header.status not in (Status.SUCCEEDED, Status.CANCELLED),
         "cancel": header.status not in (Status.SUCCEEDED, Status.CANCELLED),
         "rerun": batch and alone,
+        "rollback": batch and alone,
     }
-    return {action: fit and asker.may(action, header.runbook) for action, fit in fits.items()}
+    return {action: fit and asker.may(action, header.runbook) for action, fit in fits.items()} | {
+        "plan": batch and asker.may("start", header.runbook)
+    }
 
 
 @router.get("/executions/{id}/outputs")
@@ -121,31 +131,49 @@ def outputs(asker: Asking, id: ExecutionId) -> Response:
     return HTMLResponse(page_of(notebook_of(asker, header)), headers={"Content-Security-Policy": SANDBOXED})
 
 
-@router.post("/executions/{id}/{action}")
-async def steer(
-    request: Request, asker: Asking, id: ExecutionId, action: Literal["pause", "resume", "cancel", "rerun"], filled: Filled
-) -> Response:
-    """Pause, resume, cancel, or run again from a step."""
-    return await run_in_threadpool(
-        _steer, request, asker, id, action, first(filled, "why")[:2000], first(filled, "step"), bool(first(filled, "finish"))
-    )
-
-
-def _steer(request: Request, asker: Asker, id: str, action: str, why: str, step: str, finish: bool) -> Response:
+@router.post("/executions/{id}/plan")
+def plan(request: Request, asker: Asking, id: ExecutionId) -> Response:
+    """A dry run of what it was started with."""
     header = asker.execution(id)
     try:
+        return _show(request, asker, header, plan=plan_again(asker, header))
+    except OperatorError as error:
+        return _show(request, asker, header, problem=error)
+
+
+@router.post("/executions/{id}/{action}")
+async def steer(
+    request: Request, asker: Asking, id: ExecutionId, action: Literal["pause", "resume", "cancel", "rerun", "rollback"], filled: Filled
+) -> Response:
+    """Pause, resume, cancel, run again from a step, or undo."""
+    return await run_in_threadpool(_steer, request, asker, id, action, filled)
+
+
+def _steer(request: Request, asker: Asker, id: str, action: str, filled: dict[str, list[str]]) -> Response:
+    header, why = asker.execution(id), first(filled, "why")[:2000]
+    try:
         if action == "rerun":
-            return go(request, f"executions/{rerun(asker, header, step).id}")
+            return go(request, f"executions/{rerun(asker, header, first(filled, 'step')).id}")
+        if action == "rollback":
+            roll_back(asker, header, _chosen(header, filled), why)
+            return go(request, f"executions/{header.id}")
         with asker.acting(action, header.id, header.runbook):
             if action == "pause":
                 asker.client.pause(header.id, why=why)
             elif action == "cancel":
-                asker.client.cancel(header.id, why=why, finish=finish)
+                asker.client.cancel(header.id, why=why, finish=bool(first(filled, "finish")))
             else:
                 asker.hall.workers.go_on(header, asker.person, why)
     except OperatorError as error:
         return _show(request, asker, asker.client.get(header.id), problem=error)
     return go(request, f"executions/{header.id}")
+
+
+def _chosen(header: Execution, filled: dict[str, list[str]]) -> list[str]:
+    """The teardown steps whose boxes are ticked; none is not all."""
+    if not (names := filled.get("steps", [])):
+        raise OperatorError("HF253", "no teardown step was chosen", cure="Tick what is to be undone.", execution=header.id)
+    return names
 
 
 @router.get("/statistics")

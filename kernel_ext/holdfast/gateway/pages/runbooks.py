@@ -10,12 +10,14 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from holdfast.client.planning import plan_lines
 from holdfast.errors import AuthorError, HoldfastError, OperatorError
 from holdfast.gateway import forms, problems
 from holdfast.gateway.api.runbooks import schema_of, shown
 from holdfast.gateway.asker import Asker, Asking
 from holdfast.gateway.pages.drawing import go, page
 from holdfast.gateway.pages.prompts import Filled
+from holdfast.gateway.planning import plan_start
 from holdfast.gateway.starting import start as start_runbook
 from holdfast.gateway.texts import Name, clean_value
 from holdfast.model.execution import Status
@@ -48,7 +50,13 @@ async def start(request: Request, asker: Asking, name: Name, filled: Filled) -> 
     return await run_in_threadpool(_start, request, asker, name, filled)
 
 
-def _start(request: Request, asker: Asker, name: str, filled: Mapping[str, Sequence[str]]) -> Response:
+@router.post("/runbooks/{name}/plan")
+async def plan(request: Request, asker: Asking, name: Name, filled: Filled) -> Response:
+    """A dry run of it."""
+    return await run_in_threadpool(_start, request, asker, name, filled, dry=True)
+
+
+def _start(request: Request, asker: Asker, name: str, filled: Mapping[str, Sequence[str]], dry: bool = False) -> Response:
     asker.must("start", name)
     found = asker.hall.shelf.get(name)
     if found.manifest is None:
@@ -61,6 +69,8 @@ def _start(request: Request, asker: Asker, name: str, filled: Mapping[str, Seque
     if errors:
         return _show(request, asker, name, filled, errors)
     try:
+        if dry:
+            return _show(request, asker, name, filled, {}, plan=plan_start(asker, name, value))
         header, _ = start_runbook(asker, name, value, key=(filled.get("key") or [None])[0] or None)  # type: ignore[list-item]
     except (AuthorError, OperatorError) as error:
         return _show(request, asker, name, filled, {}, problem=error)
@@ -75,6 +85,7 @@ def _show(
     errors: dict[str, str],
     *,
     problem: HoldfastError | None = None,
+    plan: dict[str, Any] | None = None,
 ) -> Response:
     if not asker.may("start", name):
         asker.must("see", name)
@@ -86,5 +97,5 @@ def _show(
     status = problems.status_of(problem) if problem else 422 if errors else 200
     return page(
         request, "runbook.html", asker, status=status, runbook=document, fields=fields, errors=errors, problem=problem,
-        key=(filled.get("key") or [secrets.token_urlsafe(16)])[0],
+        plan=plan, plan_lines=plan_lines, key=(filled.get("key") or [secrets.token_urlsafe(16)])[0],
     )  # fmt: skip
