@@ -113,11 +113,12 @@ def rollback(desk: Desk, id: str, steps: tuple[str, ...], why: str, follow: bool
     named."""
     from holdfast.client.acting import acting
     from holdfast.executions.history import history, to_undo
+    from holdfast.executions.undoing import ask_rollback
 
     client = desk.client()
     header = client.get(id)
     with acting(client, header, "rollback", via="cli", how="login", detail=why):
-        names = client.rollback(header.id, steps, why=why)
+        names = ask_rollback(client.store, header, steps, who=client.config.user, why=why)
     undoes = to_undo(history(desk.store(), header), names)
     for name in names:
         desk.note(f"{name} is there to undo: {'; '.join(undoes[name]) or 'nothing that is on record'}")

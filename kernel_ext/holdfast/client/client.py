@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from holdfast.executions.published import shown
 from holdfast.executions.signals import send
 from holdfast.executions.start import prepare, start
 from holdfast.executions.stopping import stop
-from holdfast.executions.undoing import ask_rollback
 from holdfast.guardrails import locks
 from holdfast.guardrails.breaking import FOR, break_glass
 from holdfast.journal.opening import open_store
@@ -213,21 +212,6 @@ class Client:
             LookupFailedError: HF601. OperatorError: HF284. StoreError.
         """
         return break_glass(self.store, self.get(id), who=self.config.user, why=why, guardrails=guardrails, seconds=seconds, via=via)
-
-    def rollback(self, id: str, steps: Collection[str] = (), *, why: str = "") -> tuple[str, ...]:
-        """Ask for the teardown steps of a failed execution; whoever works on it next runs them. The caller has asked the policy and written
-        it down.
-
-        Args:
-            steps: by name; none: all that belong to a step which has begun.
-
-        Returns:
-            their names, in the order in which they are run.
-
-        Raises:
-            LookupFailedError: HF601, HF603. OperatorError: HF253. StoreError.
-        """
-        return ask_rollback(self.store, self.get(id), steps, who=self.config.user, why=why)
 
     def signal(self, id: str, name: str, value: Any = None, *, key: str | None = None, via: str = "client") -> Entry:
         """Send a named message to an execution; it is kept until a ``signal`` of that name takes it.

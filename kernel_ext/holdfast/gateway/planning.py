@@ -12,7 +12,7 @@ from holdfast.client.effects import Deed, deeds
 from holdfast.client.planning import PATIENCE, planned
 from holdfast.errors import OperatorError
 from holdfast.executions.history import History
-from holdfast.executions.undoing import offered
+from holdfast.executions.undoing import ask_rollback, offered
 from holdfast.gateway.asker import Asker
 from holdfast.model.execution import Execution
 from holdfast.notebook.parameters import validate
@@ -84,6 +84,6 @@ def roll_back(asker: Asker, header: Execution, steps: Collection[str] = (), why:
         RequestError: HF702. LookupFailedError: HF603. OperatorError: HF253, HF271. StoreError.
     """
     with asker.acting("rollback", header.id, header.runbook, detail=why):
-        names = asker.client.rollback(header.id, steps, why=why)
+        names = ask_rollback(asker.hall.store, header, steps, who=asker.person.name, why=why)
         asker.hall.workers.go_on(header, asker.person, why)
         return names
