@@ -110,7 +110,7 @@ lock: $(VENV)/.test ## resolve the dependencies again (UPGRADE=--upgrade takes n
 	$(INSTALL) uv
 	$(COMPILE) --all-extras --group bench -o requirements/bench.txt
 	$(COMPILE) --all-extras --group test -c requirements/bench.txt -o requirements/test.txt
-	$(COMPILE) --extra aws --extra postgres --group demo -c requirements/bench.txt -o requirements/run.txt
+	$(COMPILE) --extra aws --extra postgres --extra slack --group demo -c requirements/bench.txt -o requirements/run.txt
 	$(COMPILE) --extra aws --extra kubernetes --extra datadog --extra slack --extra gateway --extra dagster-k8s --group build \
 	  -c requirements/bench.txt -o requirements/image.txt
 

@@ -13,7 +13,7 @@ import boto3
 
 from holdfast.testing.rehearsal import Answer, Stage, rehearsal
 from holdfast.testing.servers.aws import AwsServer
-from holdfast.testing.servers.counting import CountingServer
+from holdfast.testing.servers.slack import TOKEN, Slack
 
 
 def client(server: AwsServer, service: str) -> Any:
@@ -22,11 +22,16 @@ def client(server: AwsServer, service: str) -> Any:
     return boto3.client(service, endpoint_url=server.url, region_name="us-east-1", **keys)
 
 
+def said(chat: Slack) -> Counter[str]:
+    """The first words of what was posted."""
+    return Counter("said: " + " ".join(message["text"].split()[:3]) for message in chat.messages())
+
+
 @rehearsal("delete-unattached-volumes")
 @contextmanager
 def volumes(folder: Path) -> Iterator[Stage]:
     """A local AWS with 12 unattached volumes, one that is tagged `keep`, and 6 attached ones."""
-    with AwsServer() as server, CountingServer(folder) as hook:
+    with AwsServer() as server, Slack() as chat:
         ec2, zone = client(server, "ec2"), "us-east-1a"
         image = ec2.describe_images()["Images"][0]["ImageId"]
         host = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, Placement={"AvailabilityZone": zone})["Instances"][0]["InstanceId"]
@@ -43,7 +48,7 @@ def volumes(folder: Path) -> Iterator[Stage]:
 
         def effects() -> Counter[str]:
             done = Counter(f"{names[r['VolumeId']]} deleted" for r in server.actions("DeleteVolume"))
-            done.update({r["headers"]["Idempotency-Key"]: "digest" for r in hook.requests("POST", "/digest")}.values())
+            done.update(said(chat))
             return done + Counter(f"{names[r['VolumeId']]} snapshotted" for r in server.actions("CreateSnapshot"))
 
         def state() -> Any:
@@ -52,8 +57,8 @@ def volumes(folder: Path) -> Iterator[Stage]:
             return {"volumes": sorted(left), "snapshots": sorted(backed_up)}
 
         yield Stage(
-            environment=server.environment,
-            parameters={"dry_run": False, "min_age_days": 0, "digest_to": f"{hook.url}/digest?honour=1"},
+            environment={**server.environment, "SLACK_BOT_TOKEN": TOKEN},
+            parameters={"dry_run": False, "min_age_days": 0, "slack_channel": "C1", "slack_url": f"{chat.url}/api/"},
             answers={"Delete 12 unattached volumes": Answer("yes", typed="12 volumes")},
             effects=effects,
             state=state,
@@ -64,7 +69,7 @@ def volumes(folder: Path) -> Iterator[Stage]:
 @contextmanager
 def database(folder: Path) -> Iterator[Stage]:
     """A local AWS with the database `orders`, whose free storage has fallen from 30 to 6 GiB in a day; it rises once it is grown."""
-    with AwsServer() as server:
+    with AwsServer() as server, Slack() as chat:
         rds, cloudwatch = client(server, "rds"), client(server, "cloudwatch")
         keys = {"MasterUsername": "admin", "MasterUserPassword": "rehearsal-only"}
         rds.create_db_instance(
@@ -91,11 +96,11 @@ def database(folder: Path) -> Iterator[Stage]:
 
         def effects() -> Counter[str]:
             done = Counter(f"grown to {r['AllocatedStorage']} GiB" for r in server.actions("ModifyDBInstance"))
-            return done + Counter("snapshotted" for _ in server.actions("CreateDBSnapshot"))
+            return done + Counter("snapshotted" for _ in server.actions("CreateDBSnapshot")) + said(chat)
 
         yield Stage(
-            environment=server.environment,
-            parameters={"db": "orders", "look_every": "1 s"},
+            environment={**server.environment, "SLACK_BOT_TOKEN": TOKEN},
+            parameters={"db": "orders", "look_every": "1 s", "slack_channel": "C1", "slack_url": f"{chat.url}/api/"},
             answers={"What now?": Answer("grow"), "cannot shrink": Answer("yes", typed="orders")},
             meanwhile=meanwhile,
             effects=effects,

@@ -1,7 +1,7 @@
 """The contract of a reducer: how a thing that does not pickle (or pickles wrongly) is put away and made anew.
 
-Built-in ones are in ``checkpoint/reducers/``; others are found through the entry-point group ``holdfast.reducers``, whose targets are
-callables that return an iterable of reducers.
+Built-in ones are in ``checkpoint/reducers/``; others are found through the entry-point group ``holdfast.reducers``, whose targets are a
+reducer or an iterable of them.
 """
 
 from __future__ import annotations

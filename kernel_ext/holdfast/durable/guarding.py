@@ -83,7 +83,10 @@ def _asked_in(call: Call) -> frozenset[str] | None:
 
 
 def _look_again(recorder: Recorder, call: Call, acting: Acting | None, destructive: bool) -> None:
-    """Read sets of targets again that are older than they may be; what is gone is not acted on."""
+    """Read sets of targets again that are older than they may be; what is gone is not acted on. A call that may have been made already is
+    let be: it may be what made its target go."""
+    if call.record is not None and call.record.doubtful:
+        return
     among = acting.among if acting is not None else None
     for targets in [among] if among is not None else list(call.cell.targets) if destructive else []:
         gone: list[str] = []

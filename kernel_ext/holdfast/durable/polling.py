@@ -15,6 +15,7 @@ from holdfast.durable.timers import Length, seconds_of
 from holdfast.durable.waiting import Matter, end_once, hold, matter_key, open_once
 from holdfast.errors import AuthorError, CallError
 from holdfast.foundation import clock, durations
+from holdfast.foundation.faults import point
 from holdfast.model.call import Effect
 from holdfast.model.entry import Kind, Pending
 
@@ -97,12 +98,16 @@ class _Polls:
         recorder, key, now = self._recorder, matter_key(attempt), clock.now()
         deadline = None if self._limit is None else now + self._limit
         body: dict[str, Any] = {"since": now, "deadline": deadline, "for": self._said}
+        point("timer.before_set")
         body, opened = open_once(recorder, Kind.TIMER_SET, "timer", key, body, step=attempt.step, due_at=deadline)
+        point("timer.after_set")
         deadline = body["deadline"]
         while True:
             value = self._poll(attempt)
             if value or (deadline is not None and clock.now() >= deadline):
+                point("timer.before_fire")
                 end_once(recorder, Kind.TIMER_FIRED, "timer", key, {"came": bool(value)}, step=attempt.step)
+                point("timer.after_fire")
                 break
             again = clock.now() + self._gap
             self._pause(attempt, key, body, opened, again if deadline is None else min(again, deadline))
@@ -127,6 +132,7 @@ class _Polls:
         if until - clock.now() > recorder.hold:
             next_one = Pending(execution=recorder.execution, kind="timer", key=key, due_at=until, body=recorder.encode(body))
             recorder.writer.append(Kind.TIMER_SET, {**body, "due_at": until}, step=attempt.step, key=key, opens=(next_one,))
+            point("timer.after_set")
         reason = f"waits for {self._said}, looks again at {clock.iso(until)}"
         matter = Matter(kind="timer", key=key, reason=reason, opened_at=opened, due_at=until, certain=True)
         hold(recorder, matter, lambda: True if clock.now() >= until else None)

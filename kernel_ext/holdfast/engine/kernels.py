@@ -186,8 +186,9 @@ class Kernel:
             reply = client.wait_for_reply(message)
         except DeadKernelError as error:
             raise KernelDied(self._last_words()) from error
-        answer = ((reply or {}).get("content") or {}).get("user_expressions", {}).get("when") or {}
-        if answer.get("status") != "ok":
+        content = (reply or {}).get("content") or {}
+        answer = content.get("user_expressions", {}).get("when") or content  # the kernel may fail before it comes to the expression
+        if answer.get("status") != "ok" or "data" not in answer:
             return False, f"{answer.get('ename', 'Error')}: {answer.get('evalue', 'no answer')}"
         return answer["data"].get("text/plain") == "True", ""
 

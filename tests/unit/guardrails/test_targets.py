@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from holdfast import changing, for_each, targets
+from holdfast.durable.interceptor import Request
 from holdfast.errors import AuthorError, ForEachError, GuardrailError
+from holdfast.foundation import faults
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
+from holdfast.model.call import Effect
 from holdfast.model.entry import Kind
 from holdfast.model.policy import Policy
 from holdfast.testing.clocks import StillClock, still_clock
@@ -137,3 +140,51 @@ def test_how_a_thing_looked_before_and_after_is_kept_once(store: Store) -> None:
     (seen,) = store.read("a", kinds=(Kind.EFFECT_SEEN,))
     assert (intent["target"], intent["before"], intent["why"]) == ("v1", "in-use", "the owner asked")
     assert (seen.key, seen.data["after"]) == ("v1", "available")
+
+
+def test_a_change_that_may_have_made_its_target_go_is_not_held_back_by_that(store: Store, still: StillClock) -> None:
+    there, reached = ["v1", "v2"], []
+    run = Guarded(store, "a")
+
+    def delete(name: str) -> None:
+        def do(attempt: Any) -> str:
+            reached.append(name)
+            if name in there:
+                there.remove(name)
+            return name
+
+        operation = f"delete {name}"
+        request = Request(kind="call", operation=operation, fingerprint=operation.encode(), effect=Effect.IDEMPOTENT, target=name)
+        run.recorder.perform(request, do)
+
+    def delete_all() -> None:
+        with run.cell():
+            for volume in chosen:
+                delete(volume)
+
+    with run.cell("plan"):
+        chosen = targets(lambda: list(there), max_age="1 min")
+    faults.arm("call.after_effect@1=raise:power")
+    try:
+        with pytest.raises(RuntimeError, match="power"):
+            delete_all()
+    finally:
+        faults.arm("")
+    assert (reached, there) == (["v1"], ["v2"])
+    run.restart()
+    still.at += 3600
+    delete_all()
+    assert reached == ["v1", "v1", "v2"], "made again with the stored key: its outcome was not known"
+
+
+def test_a_cell_that_runs_again_to_restore_goes_over_what_it_went_over_then(store: Store, still: StillClock) -> None:
+    there = ["v1", "v2"]
+    run = Guarded(store, "a")
+    with run.cell("plan"):
+        chosen = targets(lambda: list(there), max_age="1 min")
+    still.at += 3600
+    there.remove("v1")
+    with run.cell("gate", mode="restore"):
+        assert list(chosen) == ["v1", "v2"]
+    with run.cell("gate"):
+        assert list(chosen) == ["v2"]

@@ -1,4 +1,4 @@
-"""Reducers for database connections that can be opened again: SQLite files."""
+"""Reducers for database connections that can be opened again: SQLite files, PostgreSQL by what says itself how it was made."""
 
 from __future__ import annotations
 
@@ -49,4 +49,15 @@ def open_sqlite(path: str, isolation_level: Any, row_factory: Any, text_factory:
     return made
 
 
-REDUCERS = [Reducer("sqlite3:Connection", _sqlite)]
+def _psycopg(context: Context, o: Any) -> Any:
+    made = getattr(o, "holdfast_made", None)
+    if made is None:
+        raise context.cannot(
+            o, "only what `holdfast.integrations.postgres.connect` made is made again: another one's password may be anywhere"
+        )
+    if o.closed or o.info.transaction_status != 0:
+        raise context.cannot(o, "it is closed" if o.closed else "a transaction is open")
+    return made
+
+
+REDUCERS = [Reducer("sqlite3:Connection", _sqlite), Reducer("psycopg:Connection", _psycopg)]

@@ -55,8 +55,34 @@ def _modified_database(parameters: Mapping[str, Any], key: str, ask: Ask) -> Fou
     return {"DBInstance": there} if all(now.get(name) == value for name, value in wanted.items()) else False
 
 
+def _deleted_volume(parameters: Mapping[str, Any], key: str, ask: Ask) -> Found:
+    found = _described(ask, "DescribeVolumes", {"VolumeIds": [parameters["VolumeId"]]}, "InvalidVolume.NotFound").get("Volumes", [])
+    return {} if all(volume["State"] in ("deleting", "deleted") for volume in found) else False
+
+
+def _database_snapshot(parameters: Mapping[str, Any], key: str, ask: Ask) -> Found:
+    name = parameters["DBSnapshotIdentifier"]
+    found = _described(ask, "DescribeDBSnapshots", {"DBSnapshotIdentifier": name}, "DBSnapshotNotFound", "DBSnapshotNotFoundFault")
+    return {"DBSnapshot": found["DBSnapshots"][0]} if found.get("DBSnapshots") else False
+
+
+def _described(ask: Ask, operation: str, parameters: dict[str, Any], *absent: str) -> dict[str, Any]:
+    """What is described; nothing when AWS answers that it is not there, by one of these codes."""
+    try:
+        return ask(operation, parameters)
+    except Exception as error:  # botocore's ClientError; it is not imported for this
+        if getattr(error, "response", {}).get("Error", {}).get("Code") in absent:
+            return {}
+        raise
+
+
 _TAGGED = {("ec2", "CreateSnapshot"): "snapshot"}
-_PROBES = {("ec2", "CreateSnapshot"): _snapshot, ("rds", "ModifyDBInstance"): _modified_database}
+_PROBES = {
+    ("ec2", "CreateSnapshot"): _snapshot,
+    ("ec2", "DeleteVolume"): _deleted_volume,
+    ("rds", "CreateDBSnapshot"): _database_snapshot,
+    ("rds", "ModifyDBInstance"): _modified_database,
+}
 
 _NAMING = re.compile(r".*(Id|Ids|Identifier|Name|Names|Arn|Arns|Bucket|Key|QueueUrl|FunctionName)$")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from holdfast.integrations.aws import looking
 from holdfast.integrations.aws.connecting import connect
 
 
@@ -29,6 +30,13 @@ def delete_volume(volume: str, *, region: str | None = None, ec2: Any = None) ->
     return "deleted"
 
 
+def snapshot_database(database: str, name: str, *, region: str | None = None, rds: Any = None) -> str:
+    """Begin a snapshot of a database; returns its name, by which a resume recognises it. It is there when RDS calls it ``available``."""
+    client = rds or connect("rds", region=region)
+    client.create_db_snapshot(DBInstanceIdentifier=database, DBSnapshotIdentifier=name)
+    return name
+
+
 def grow_database(database: str, gib: int, *, region: str | None = None, rds: Any = None) -> int:
     """Give a database ``gib`` GiB of storage, at once; returns what it had. It can never be made smaller again.
 
@@ -36,8 +44,7 @@ def grow_database(database: str, gib: int, *, region: str | None = None, rds: An
         ValueError: that is not more than it has.
     """
     client = rds or connect("rds", region=region)
-    (there,) = client.describe_db_instances(DBInstanceIdentifier=database)["DBInstances"]
-    before = int(there["AllocatedStorage"])
+    before = int(looking.database(database, rds=client)["AllocatedStorage"])
     if gib <= before:
         raise ValueError(f"{database} has {before} GiB already; {gib} would not be more")
     client.modify_db_instance(DBInstanceIdentifier=database, AllocatedStorage=gib, ApplyImmediately=True)

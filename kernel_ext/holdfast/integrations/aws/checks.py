@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from holdfast.durable.clock import now
-from holdfast.integrations.aws.connecting import connect
+from holdfast.integrations.aws import looking
 from holdfast.integrations.aws.looking import metric, volumes
 from holdfast.show.findings import Finding, judge
 
@@ -27,8 +27,7 @@ def check_database_storage(
     database: str, *, least_free: float = 0.1, region: str | None = None, rds: Any = None, cloudwatch: Any = None
 ) -> Finding:
     """Whether a database has at least the share ``least_free`` (0 to 1) of its storage free, by CloudWatch's last value."""
-    client = rds or connect("rds", region=region)
-    (there,) = client.describe_db_instances(DBInstanceIdentifier=database)["DBInstances"]
+    there = looking.database(database, region=region, rds=rds)
     points = metric("AWS/RDS", "FreeStorageSpace", {"DBInstanceIdentifier": database}, region=region, cloudwatch=cloudwatch)
     allocated = there["AllocatedStorage"]
     free = points[-1][1] / _GIB if points else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from holdfast.durable.clock import now
@@ -10,14 +11,16 @@ from holdfast.integrations.aws.connecting import connect
 from holdfast.show.findings import Rows
 
 
-def volumes(*, region: str | None = None, status: str | None = None, ec2: Any = None) -> Rows:
-    """EBS volumes: id, GiB, status, type, when they were made, where they are attached, name.
+def volumes(*, region: str | None = None, status: str | None = None, ids: Sequence[str] | None = None, ec2: Any = None) -> Rows:
+    """EBS volumes: id, GiB, status, type, zone, when they were made, where they are attached, name, tags.
 
     Args:
         status: ``available`` (attached to nothing), ``in-use`` …
+        ids: only those of these that are there.
     """
     client = ec2 or connect("ec2", region=region)
     filters = [{"Name": "status", "Values": [status]}] if status else []
+    filters += [{"Name": "volume-id", "Values": list(ids)}] if ids is not None else []
     found = [v for page in client.get_paginator("describe_volumes").paginate(Filters=filters) for v in page["Volumes"]]
     return Rows(
         {
@@ -25,9 +28,11 @@ def volumes(*, region: str | None = None, status: str | None = None, ec2: Any = 
             "gib": v["Size"],
             "status": v["State"],
             "type": v.get("VolumeType"),
+            "zone": v["AvailabilityZone"],
             "created": v["CreateTime"],
             "attached": ", ".join(a.get("InstanceId", "") for a in v.get("Attachments") or ()),
             "name": _tag(v, "Name"),
+            "tags": {tag["Key"]: tag["Value"] for tag in v.get("Tags") or ()},
         }
         for v in found
     )
@@ -49,6 +54,16 @@ def instances(*, region: str | None = None, state: str | None = None, ec2: Any =
         }
         for i in found
     )
+
+
+def database(name: str, *, region: str | None = None, rds: Any = None) -> dict[str, Any]:
+    """A database as RDS shows it now: ``DBInstanceStatus``, ``AllocatedStorage`` (GiB), ``PendingModifiedValues`` …
+
+    Raises:
+        botocore.exceptions.ClientError: there is none of that name.
+    """
+    (found,) = (rds or connect("rds", region=region)).describe_db_instances(DBInstanceIdentifier=name)["DBInstances"]
+    return dict(found)
 
 
 def metric(

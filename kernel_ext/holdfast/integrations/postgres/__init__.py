@@ -14,10 +14,20 @@ from holdfast.integrations.postgres.backends import (
     cancel_query,
     check_connections,
     check_long_queries,
+    is_running,
     locks,
     long_queries,
     terminate_backend,
 )
 from holdfast.integrations.postgres.connecting import connect
 
-__all__ = ["cancel_query", "check_connections", "check_long_queries", "connect", "locks", "long_queries", "terminate_backend"]
+__all__ = [
+    "cancel_query",
+    "check_connections",
+    "check_long_queries",
+    "connect",
+    "is_running",
+    "locks",
+    "long_queries",
+    "terminate_backend",
+]

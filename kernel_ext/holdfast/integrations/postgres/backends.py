@@ -9,9 +9,9 @@ from typing import Any
 from holdfast.show.findings import Finding, Rows, judge
 
 _ACTIVITY = """
-SELECT pid, usename AS user, datname AS database, application_name AS application, state, wait_event_type AS waits_for, backend_start,
-       query_start, extract(epoch FROM clock_timestamp() - query_start)::float AS seconds, pg_blocking_pids(pid) AS blocked_by,
-       left(query, 200) AS query
+SELECT pid, usename AS user, datname AS database, application_name AS application, client_addr::text AS client, state,
+       wait_event_type AS waits_for, backend_start, query_start, extract(epoch FROM clock_timestamp() - query_start)::float AS seconds,
+       pg_blocking_pids(pid) AS blocked_by, left(query, 200) AS query
 FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND state <> 'idle' AND query_start IS NOT NULL
   AND clock_timestamp() - query_start >= make_interval(secs => %s)
@@ -59,25 +59,41 @@ def check_connections(db: Any, *, most: float = 0.8) -> Finding:
     return judge("connections", [{"object": "connections", **row}], lambda r: _share(r, most))
 
 
-def cancel_query(db: Any, pid: int, started: datetime.datetime) -> bool:
+def is_running(db: Any, pid: int, started: datetime.datetime, query: datetime.datetime) -> bool:
+    """Whether that very statement, or the transaction that was left open after it, is still there.
+
+    Args:
+        pid: of the backend.
+        started: its ``backend_start``.
+        query: its ``query_start``.
+    """
+    asked = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start = %s AND query_start = %s AND state <> 'idle'"
+    return bool(_rows(db, asked, [pid, started, query]))
+
+
+def cancel_query(db: Any, pid: int, started: datetime.datetime, *, query: datetime.datetime | None = None) -> bool:
     """Cancel what the backend does now; returns whether there was such a backend.
 
     Args:
         pid: of the backend.
         started: its ``backend_start``: a backend that took the pid later is left alone.
+        query: its ``query_start``: a backend that does something else by now is left alone, too.
     """
-    return _end(db, "pg_cancel_backend", pid, started)
+    return _end(db, "pg_cancel_backend", pid, started, query)
 
 
-def terminate_backend(db: Any, pid: int, started: datetime.datetime) -> bool:
+def terminate_backend(db: Any, pid: int, started: datetime.datetime, *, query: datetime.datetime | None = None) -> bool:
     """End the backend and its connection; its transaction is rolled back. Arguments as for :func:`cancel_query`."""
-    return _end(db, "pg_terminate_backend", pid, started)
+    return _end(db, "pg_terminate_backend", pid, started, query)
 
 
-def _end(db: Any, function: str, pid: int, started: datetime.datetime) -> bool:
+def _end(db: Any, function: str, pid: int, started: datetime.datetime, query: datetime.datetime | None) -> bool:
     statement = f"SELECT {function}(pid) AS done FROM pg_stat_activity WHERE pid = %s AND backend_start = %s"  # noqa: S608 - one of two
-    rows = _rows(db, statement, [pid, started])
-    return any(row["done"] for row in rows)
+    given: list[Any] = [pid, started]
+    if query is not None:
+        statement += " AND query_start = %s AND state <> 'idle'"
+        given.append(query)
+    return any(row["done"] for row in _rows(db, statement, given))
 
 
 def _share(row: Any, most: float) -> str:

@@ -19,6 +19,12 @@ def connect(conninfo: str = "", *, password: str | None = None, autocommit: bool
     """
     import psycopg
 
-    if password is not None:
-        parameters["password"] = str.__str__(secret(password))
-    return psycopg.connect(conninfo, autocommit=autocommit, **parameters)
+    given = dict(parameters) if password is None else {**parameters, "password": str.__str__(secret(password))}
+    made: Any = psycopg.connect(conninfo, autocommit=autocommit, **given)
+    made.holdfast_made = connect_again, (conninfo, password, autocommit, parameters)  # for checkpoints: no password, its reference
+    return made
+
+
+def connect_again(conninfo: str, password: str | None, autocommit: bool, parameters: dict[str, Any]) -> Any:
+    """What a checkpoint does to have a connection of :func:`connect` back."""
+    return connect(conninfo, password=password, autocommit=autocommit, **parameters)
