@@ -108,6 +108,7 @@ CODES: dict[str, str] = {
     "HF313": "a command's output is incomplete",
     "HF314": "a database statement's outcome is unknown",
     "HF315": "a mail's outcome is unknown",
+    "HF316": "a device's outcome is unknown",
     "HF320": "no signal came in time",
     "HF321": "an execution that was started failed",
     "HF322": "an execution that was started was cancelled",
@@ -116,6 +117,7 @@ CODES: dict[str, str] = {
     "HF331": "nothing to go back to",
     "HF332": "a transaction that cannot be made again",
     "HF333": "a server refuses",
+    "HF334": "a device cannot be reached",
     "HF349": "recorded failure",
     # -- prompt: a person said no, or nothing
     "HF401": "the prompt has ended already",

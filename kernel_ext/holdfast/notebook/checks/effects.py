@@ -30,7 +30,7 @@ _RAW = {
 #: Client libraries that speak on sockets of their own.
 _CLIENTS = frozenset(
     "pymongo redis pymysql MySQLdb psycopg2 asyncpg aiopg pyodbc cx_Oracle oracledb kafka confluent_kafka aiokafka pika"
-    " aio_pika nats grpc websocket websockets zmq ldap3 ldap cassandra ftplib telnetlib imaplib poplib fabric asyncssh"
+    " aio_pika nats grpc websocket websockets zmq ldap3 ldap cassandra ftplib telnetlib imaplib poplib fabric asyncssh netmiko paramiko"
     " pyVmomi pyVim nomad hazelcast stomp paho pysnmp ncclient napalm scapy serial can".split()
 )
 _POLLED_CLOCKS = frozenset({"time.time", "time.monotonic", "time.perf_counter", "datetime.now", "datetime.utcnow", "datetime.datetime.now"})
