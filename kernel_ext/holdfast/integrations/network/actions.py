@@ -17,8 +17,14 @@ def open_peer(device: Device, own_as: int, peer: str, *, group: str = "") -> str
     return device.send_config_set(peer_lines(device, own_as, peer, shut=False, group=group))
 
 
-def peer_lines(device: Device, own_as: int, peer: str, *, shut: bool, group: str = "") -> list[str]:
-    """The lines that :func:`shut_peer` and :func:`open_peer` type: for a plan."""
+def peer_lines(device: Device, own_as: int | None, peer: str, *, shut: bool, group: str = "") -> list[str]:
+    """The lines that :func:`shut_peer` and :func:`open_peer` type: for a plan.
+
+    Raises:
+        ValueError: the device wants what is not given: its own AS, on Junos the peer's group.
+    """
+    if own_as is None if device.kind != "junos" else not group:
+        raise ValueError(f"{device.name} wants " + ("the peer's group" if device.kind == "junos" else "its own AS"))
     if device.kind == "junos":
         return [f"{'deactivate' if shut else 'activate'} protocols bgp group {group} neighbor {peer}"]
     return [f"router bgp {own_as}", f"{'' if shut else 'no '}neighbor {peer} shutdown"]

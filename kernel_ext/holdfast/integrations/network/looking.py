@@ -19,7 +19,8 @@ _ROUND = re.compile(r"(?:rtt|round-trip)[^=\d]*=?\s*([\d.]+)/([\d.]+)/([\d.]+)")
 
 
 def bgp_summary(device: Device) -> Rows:
-    """The peers: address, AS, state, since when, prefixes received, how often the session was lost (None where the device does not say)."""
+    """The peers: address, AS, our AS, state, since when, prefixes received, and ``drops``: how often the session was lost (None where the
+    device does not say)."""
     if device.kind == "frr":
         return _frr_peers(_document(device, "show bgp summary json"))
     if device.kind == "junos":
@@ -112,17 +113,16 @@ def _frr_peers(found: dict[str, Any]) -> Rows:
     for family in found.values():
         for address, one in (family.get("peers") or {}).items() if isinstance(family, dict) else ():
             if all(row["object"] != address for row in rows):
-                rows.append(
-                    _row(address, one["remoteAs"], one["state"], one.get("peerUptime"), one.get("pfxRcd"), one.get("connectionsDropped"))
-                )
+                drops, own = one.get("connectionsDropped"), one.get("localAs")
+                rows.append(_row(address, one["remoteAs"], one["state"], one.get("peerUptime"), one.get("pfxRcd"), drops, own))
     return rows
 
 
 def _eos_peers(found: dict[str, Any]) -> Rows:
-    peers = ((found.get("vrfs") or {}).get("default") or {}).get("peers") or {}
+    there = (found.get("vrfs") or {}).get("default") or {}
     return Rows(
-        _row(address, one.get("asn"), one.get("peerState"), one.get("upDownTime"), one.get("prefixReceived"), None)
-        for address, one in peers.items()
+        _row(address, one.get("asn"), one.get("peerState"), one.get("upDownTime"), one.get("prefixReceived"), None, there.get("asn"))
+        for address, one in (there.get("peers") or {}).items()
     )
 
 
@@ -170,9 +170,8 @@ def _cisco_peer(row: dict[str, Any]) -> dict[str, Any]:
     shown = str(_any(row, "state_or_prefixes_received", "state_pfxrcd", "state") or "")
     up = shown.isdigit()
     address = _any(row, "bgp_neighbor", "bgp_neigh", "neighbor")
-    return _row(
-        address, _any(row, "neighbor_as", "neigh_as"), "Established" if up else shown, _any(row, "up_down"), int(shown) if up else 0, None
-    )
+    asn, since, own = _any(row, "neighbor_as", "neigh_as"), _any(row, "up_down"), _any(row, "local_as")
+    return _row(address, asn, "Established" if up else shown, since, int(shown) if up else 0, None, own)
 
 
 def _cisco_interface(row: dict[str, Any]) -> dict[str, Any]:
@@ -190,6 +189,6 @@ def _any(row: dict[str, Any], *names: str) -> Any:
     return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
 
-def _row(address: Any, asn: Any, state: Any, since: Any, prefixes: Any, drops: int | None) -> dict[str, Any]:
-    asn = int(asn) if str(asn).isdigit() else asn
-    return {"object": address, "as": asn, "state": state, "up": since, "prefixes": prefixes, "drops": drops}
+def _row(address: Any, asn: Any, state: Any, since: Any, prefixes: Any, drops: int | None, own: Any = None) -> dict[str, Any]:
+    asn, own = (int(number) if str(number).isdigit() else number for number in (asn, own))
+    return {"object": address, "as": asn, "local_as": own, "state": state, "up": since, "prefixes": prefixes, "drops": drops}
