@@ -11,6 +11,7 @@ import pytest
 from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
 from holdfast.testing.servers.aws import AwsServer
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 KEY = "s3cret-key-of-aws"
 SETUP = """from holdfast.integrations import aws
@@ -19,6 +20,18 @@ rds = aws.connect("rds", key="env:MY_KEY", secret_key="env:MY_SECRET", region="u
 iam = aws.connect("iam", key="env:MY_KEY", secret_key="env:MY_SECRET", region="us-east-1")
 volume = ec2.describe_volumes()["Volumes"][0]["VolumeId"]
 """
+
+
+class Busy(StandIn):
+    """Systems Manager, which refuses what comes too fast as AWS documents it; moto never does."""
+
+    kind = "application/x-amz-json-1.1"
+
+    def refusal(self) -> Said:
+        return Said(400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
+
+    def answer(self, came: Came) -> Said:
+        return Said(document={"Command": {"CommandId": f"c-{len(self.requests)}", "Status": "Pending"}})
 
 
 class TestAws(IntegrationContract):
@@ -114,3 +127,15 @@ class TestAws(IntegrationContract):
         )
         passed = runner.run()
         assert passed.out.splitlines() == ["['attached to nothing, 0 days old']", "True"], passed
+
+    def test_throttling_beyond_botos_own_retries_is_waited_out(self, cell: Callable[[str], CellRunner]) -> None:
+        with Busy() as busy:
+            runner = cell(
+                "import boto3\nfrom botocore.config import Config\n"
+                f"ssm = boto3.client('ssm', 'us-east-1', endpoint_url={busy.url!r}, aws_access_key_id='a', aws_secret_access_key='b',\n"
+                "    config=Config(retries={'total_max_attempts': 1}))\n"
+                "said = ssm.send_command(DocumentName='AWS-RunShellScript', InstanceIds=['i-1'])\nprint(said['Command']['CommandId'])"
+            )
+            busy.refuse = 2
+            assert (runner.run().out, len(busy.requests)) == ("c-3\n", 3), "two were refused, one was taken"
+            assert (runner.run().out, len(busy.requests)) == ("c-3\n", 3)

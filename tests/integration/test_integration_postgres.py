@@ -142,3 +142,34 @@ class TestPostgres(IntegrationContract):
             thread.join(60)
         assert done.out.splitlines() == ["SELECT pg_sleep(120) False", "True"], done
         assert caught and "terminating connection" in str(caught[0])
+
+    def test_a_server_without_a_free_connection_is_asked_again(
+        self, postgres_server: PostgresServer, cell: Callable[[str], CellRunner], url: str
+    ) -> None:
+        with psycopg.connect(url, autocommit=True) as own:
+            own.execute(f"DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 1")
+            where = psycopg.conninfo.make_conninfo(url, user="few", password=PASSWORD)
+            taken = psycopg.connect(where)
+            runner = cell(f"few = postgres.connect({where!r})\nprint(few.execute('SELECT 7').fetchone())")
+            process = runner.start()
+            until(lambda: 'too many connections for role "few"' in postgres_server.log, "a refused connection")
+            taken.close()
+            out, err = process.communicate(timeout=60)
+            own.execute("DROP ROLE few")
+        assert (process.returncode, out) == (0, "(7,)\n"), err
+
+    def test_what_cannot_be_serialised_is_made_anew_by_the_next_attempt(self, cell: Callable[[str], CellRunner], url: str) -> None:
+        runner = cell(
+            "other = postgres.connect(db.info.dsn, password='env:DB_PASSWORD')\n"
+            "with db.transaction():\n"
+            "    db.execute('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ')\n"
+            "    print(db.execute(\"SELECT amount FROM account WHERE name = 'a'\").fetchone())\n"
+            "    other.execute(\"UPDATE account SET amount = amount + 1 WHERE name = 'a'\")\n"
+            "    db.execute(\"UPDATE account SET amount = amount * 2 WHERE name = 'a'\")\n"
+        )
+        done = runner.run()
+        assert done.status == 1 and "SerializationFailure" in done.out, done
+        runner.attempt = 2
+        assert runner.run().out == "(101,)\n"
+        with psycopg.connect(url) as own:
+            assert own.execute("SELECT amount FROM account WHERE name = 'a'").fetchone() == (202,), "the other one's change is made once"

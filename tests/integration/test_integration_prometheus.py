@@ -21,6 +21,7 @@ class Canned(BaseHTTPRequestHandler):
     """Prometheus, as far as it is asked here."""
 
     asked: list[str]
+    refusals: list[int]  # with these statuses the next requests are refused
 
     def log_message(self, format: str, *args: object) -> None:
         """The paths are kept."""
@@ -29,6 +30,12 @@ class Canned(BaseHTTPRequestHandler):
         """A query."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.asked.append(self.path)
+        if self.refusals:
+            self.send_response(self.refusals.pop())
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         kind, result = ("matrix", MATRIX) if self.path.endswith("range") else ("vector", VECTOR)
         body = json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
         self.send_response(200)
@@ -41,6 +48,7 @@ class TestPrometheus(IntegrationContract):
     """Queries and silences."""
 
     asked: list[str] = []
+    refusals: list[int] = []
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -51,7 +59,7 @@ class TestPrometheus(IntegrationContract):
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls, alertmanager: AlertmanagerServer) -> Iterator[Subject]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Canned,), {"asked": cls.asked}))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Canned,), {"asked": cls.asked, "refusals": cls.refusals}))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         silence = "alerts.silence({'alertname': 'DiskFull'}, hours=1, comment='being mended')"
         yield Subject(
@@ -90,6 +98,14 @@ class TestPrometheus(IntegrationContract):
             'NOT OK: every target is up: up{instance="db1", job="node"} (is 0)',
             "{'{job=\"node\"}': [(1700000000.0, 1.0), (1700000060.0, 2.5)]}",
         ]
+
+    def test_a_server_that_is_too_busy_is_asked_again(self, cell: Callable[[str], CellRunner]) -> None:
+        runner, before = cell("print(metrics.query('up').column('value'))"), len(self.asked)
+        self.refusals += [429, 503]
+        assert (runner.run().out, len(self.asked) - before) == ("[0.0]\n", 3)
+        self.refusals.append(422)  # too costly a query: that does not pass
+        done = cell("metrics.query('up')", "costly").run()
+        assert done.status == 1 and "HF333" in done.out, done
 
     def test_a_silence_is_ended_once(self, alertmanager: AlertmanagerServer, cell: Callable[[str], CellRunner]) -> None:
         runner = cell("made = alerts.silence({'alertname': 'X'}, hours=1, comment='c')\nalerts.expire(made)\nprint(len(alerts.silences()))")

@@ -246,6 +246,7 @@ class Work:
         target = _target(connection)
         said = [[statement.text, statement.parameters] for statement, _, _ in ledger.statements]
         shown = [statement.shown for statement, _, _ in ledger.statements]
+        here: list[str] = []  # the numbers that this process has committed in this pass
         for n in range(1000):
             mark = digest([target, said, n])
             number = self._recorder.perform(
@@ -262,6 +263,7 @@ class Work:
                     if connection.broken:
                         raise _unknown("COMMIT", error) from error
                     raise
+                here.append(number)
                 return True
 
             request = Request(
@@ -281,7 +283,7 @@ class Work:
                 assumed=_committed_then,
             )
             if done:
-                if ledger.number != number and not connection.broken:  # done by an earlier process: nothing of this one's stays
+                if not here and not connection.broken:  # done by an earlier process or attempt: nothing of this one's stays
                     undo()
                 return
         raise CallError("HF332", "the transaction was rolled back again and again", cure="look at the server's log")
