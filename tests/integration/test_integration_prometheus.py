@@ -99,7 +99,7 @@ class TestPrometheus(IntegrationContract):
             "{'{job=\"node\"}': [(1700000000.0, 1.0), (1700000060.0, 2.5)]}",
         ]
 
-    def test_a_server_that_is_too_busy_is_asked_again(self, cell: Callable[[str], CellRunner]) -> None:
+    def test_a_server_that_is_too_busy_is_asked_again(self, cell: Callable[..., CellRunner]) -> None:
         runner, before = cell("print(metrics.query('up').column('value'))"), len(self.asked)
         self.refusals += [429, 503]
         assert (runner.run().out, len(self.asked) - before) == ("[0.0]\n", 3)
