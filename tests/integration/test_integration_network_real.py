@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +13,14 @@ import pytest
 
 from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
+from holdfast.testing.performing import EXECUTION, Performance
+from holdfast.testing.rehearsal import Answer, Stage
+from holdfast.testing.servers.counting import CountingServer
 from holdfast.testing.servers.frr import OWN, PEER, Frr, lacking
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(lacking()), reason=f"FRRouting cannot run here: {lacking()} is missing")]
+
+BOOK = Path(__file__).parents[2] / "runbooks" / "network" / "bgp-flap.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +87,41 @@ class TestFrr(IntegrationContract):
         before = frr.peer()["connectionsDropped"]
         frr.flap()
         assert frr.peer()["connectionsDropped"] == before + 1
+
+
+def test_the_runbook_watches_a_session_that_flaps_and_is_killed_while_it_does(frr: Frr, tmp_path: Path) -> None:
+    """Suspended at each wait, resumed in another process, killed twice on the way; the line really goes down three times."""
+    frr.reset()
+    frr.established()
+    with CountingServer(tmp_path) as hook:
+
+        def posted() -> list[dict[str, object]]:
+            return [json.loads(r["body"]) for r in hook.requests("POST", "/report")]
+
+        stage = Stage(
+            parameters={
+                "device": "127.0.0.1",
+                "peer": PEER,
+                "report_to": f"{hook.url}/report?honour=1",
+                "user": frr.user,
+                "credential": "",
+                "key": str(frr.key),
+                "port": frr.port,
+                "known_hosts": str(frr.known_hosts),
+                "period": "0.5 s",
+            },
+            answers={"What now?": Answer("shut the session"), "Shut the BGP session": Answer("yes", typed=PEER)},
+            meanwhile=lambda n: frr.flap() if n < 3 else None,
+            effects=lambda: Counter({"shut": frr.count(f"neighbor {PEER} shutdown")}),
+            state=frr.peer,
+        )
+        performance = Performance(BOOK, stage, tmp_path)
+        assert performance.play("timer.after_fire@1=kill-both-once,call.after_effect@2=kill-both-once") == "succeeded", performance.last
+        assert len(performance.sandbox.struck()) == 2
+        (report,) = posted()
+    text = str(report["text"])
+    assert report["flaps"] == report["samples"] == 3, report
+    assert text.count("Route to this peer:\nRouting entry for 192.0.2.0/24") == text.count("packets transmitted") == 3, text
+    assert frr.count(f"neighbor {PEER} shutdown") == 1
+    assert frr.peer()["state"] == "Idle (Admin)"
+    performance.sandbox.assert_laws(EXECUTION)
