@@ -16,7 +16,7 @@ import click
 import holdfast
 from holdfast.config import PREFIX, SETTINGS
 from holdfast.errors import CODES
-from holdfast.notebook.line_commands import families, family_of, parameters
+from holdfast.notebook.line_commands import families, family_of, parameters, word_of
 
 DOCS = Path(__file__).parent
 WIDTH = 100
@@ -75,8 +75,7 @@ def line_commands() -> str:
     text += "`[--x]` may be given by place as well.\n"
     for name in families():
         of = family_of(name)
-        shown = "hf" if name == "holdfast" else name
-        text += f"\n## `!{shown}`\n\n{of.about}.\n\n| command | does | options |\n|---|---|---|\n"
+        text += f"\n## `!{word_of(name)}`\n\n{of.about}.\n\n| command | does | options |\n|---|---|---|\n"
         for command in of.commands.values():
             effect = "destroys" if command.destructive else str(command.effect)
             options = " ".join(f"`{_option(p)}`" for p in parameters(command).values())

@@ -34,7 +34,7 @@ def volumes(server: AwsServer) -> list[str]:
 def test_the_seeds_two_lines_are_carried_out_once_whatever_is_killed(server: AwsServer, volumes: list[str], tmp_path: Path) -> None:
     with Nest(MODULES) as nest:
         runner = CellRunner(tmp_path, CLEAN_UP, server.environment, nest=nest)
-        for cut in ("call.after_intent=kill", "call.after_effect@2=kill", "call.after_effect@2=kill"):
+        for cut in ("call.after_intent=kill", "call.after_effect@2=kill", "call.after_effect=kill"):
             assert runner.run(cut).killed
         done = runner.run()
         assert done.status == 0, done
@@ -89,6 +89,9 @@ def test_words_are_variables_of_the_cell_or_of_the_function(front: Front, volume
     assert ran.stdout == "deleted\n", ran
     ran = front.run('gone = vols.volumes[0].volume_id\nx = !ec2 delete-volume "{gone}"\ny = %hf ec2 delete-volume gone\nprint(x, y)')
     assert ran.stdout == "gone gone\n", ran
+    outer = "def outer(one):\n    def inner():\n        how = !ec2 delete-volume one\n        return how\n    return inner\n"
+    ran = front.run(f"{outer}print(outer(vols.volumes[1].volume_id)())")
+    assert ran.stdout == "deleted\n", ran
     ran = front.run("print(vols.select('length(volumes)'), vols.select('volumes[?size > `2`].size'))")
     assert ran.stdout == "3 [3]\n", ran
 

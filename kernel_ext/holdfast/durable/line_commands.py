@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.notebook.line_commands import Called, families, family_of, made_into, parameters, understand_line
+from holdfast.notebook.line_commands import Called, families, family_of, made_into, parameters, understand_line, word_of
 from holdfast.notebook.line_words import LineWord, refuse
 from holdfast.show.bundle import Bundle
 from holdfast.show.dotted import dotted
@@ -141,7 +141,7 @@ def _help(called: Called) -> Bundle:
         option = f"[{option}]" if by_place else option
         rows.append({"option": option, "takes": _shown(parameter.annotation), "default": need})
     does = "destroys" if called.command.destructive else str(called.command.effect)
-    return bundle_of(rows, title=f"{called.family} {called.command.name} ({does}): {called.command.about}")
+    return bundle_of(rows, title=f"{word_of(called.family)} {called.command.name} ({does}): {called.command.about}")
 
 
 def _list(name: str) -> Bundle:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.notebook.line_forms import teach
+from holdfast.notebook.magics import understand
 
 if TYPE_CHECKING:
     from holdfast.durable.line_commands import Variables
@@ -52,7 +54,38 @@ def register_lines(shell: Any) -> None:
     for function in (confirm, wait, hf):
         shell.register_magic_function(no_var_expand(needs_local_scope(function)), "line", function.__name__)
     teach(shell.input_transformer_manager)
+    shell.ast_transformers.insert(0, Capturing())
     shell.set_hook("complete_command", lambda shell, event: complete(event.text_until_cursor), re_key=r"(.*=)?\s*(!|%hf\s)")
+
+
+class Capturing(ast.NodeTransformer):
+    """In a function within a function, a line's names are mentioned to Python, which keeps an outer function's variable for the inner one
+    only if it is: ``(lambda: (vol,)) and get_ipython().run_line_magic('hf', 'ec2 delete-volume vol')``."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        self._depth += 1
+        try:
+            return self.generic_visit(node)
+        finally:
+            self._depth -= 1
+
+    visit_FunctionDef = _function
+    visit_AsyncFunctionDef = _function
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """A line's."""
+        self.generic_visit(node)
+        magic = understand(node) if self._depth > 1 else None
+        names = sorted({name for name, _ in magic.words}) if magic is not None and magic.takes_words else []
+        if not names:
+            return node
+        mention = ast.parse(f"lambda: ({', '.join(names)},)", mode="eval").body
+        for part in ast.walk(mention):
+            ast.copy_location(part, node)
+        return ast.copy_location(ast.BoolOp(op=ast.And(), values=[mention, node]), node)
 
 
 def complete(line: str) -> list[str]:

@@ -41,6 +41,11 @@ def families() -> dict[str, str]:
     return {one.name: one.package for one in plugins.find(GROUP)}
 
 
+def word_of(name: str) -> str:
+    """The first word of a family's lines: Holdfast's own go by ``hf``."""
+    return "hf" if name == "holdfast" else name
+
+
 @lru_cache(maxsize=1)
 def _names() -> frozenset[str]:
     return frozenset(families())
@@ -85,7 +90,7 @@ def understand_line(line: str) -> Called:
     if first not in _names():
         ours = family_of("holdfast").commands
         if first not in ours:
-            raise refuse(f"there is no {first}", near(first, [*_names() - {"holdfast"}, *ours]) or "`%hf` lists what there is.", line)
+            raise refuse(f"there is no {first!r}", near(first, [*_names() - {"holdfast"}, *ours]) or "`%hf` lists what there is.", line)
         words.insert(0, LineWord(text="holdfast"))
     name, rest = words[0].text, words[1:]
     of = family_of(name)
@@ -94,7 +99,7 @@ def understand_line(line: str) -> Called:
     command = of.commands.get(rest[0].text.replace("_", "-")) if rest[0].option is None else None
     if command is None:
         cure = near(rest[0].text, of.commands) or f"`%hf {name}` lists what there is."
-        raise refuse(f"{name} has no command {rest[0].text}", cure, line)
+        raise refuse(f"{word_of(name)} has no command {rest[0].text}", cure, line)
     if any(word.option == "help" for word in rest[1:]):
         return Called(family=name, command=command, help=True)
     return _bound(name, command, rest[1:], line)
@@ -115,7 +120,7 @@ def _bound(name: str, command: LineCommand, words: list[LineWord], line: str) ->
     options = {p.name.replace("_", "-"): p for p in known.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     values: dict[str, Any] = {}
     free: list[LineWord] = []
-    shown = f"{name} {command.name}"
+    shown = f"{word_of(name)} {command.name}"
     at = 0
     while at < len(words):
         word = words[at]
