@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -22,18 +22,20 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 from dagster._core.execution.plan.execute_step import core_dagster_event_sequence_for_step
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.objects import StepFailureData, StepRetryData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.base import Executor
 from dagster._core.origin import JobPythonOrigin
 from dagster._core.storage.compute_log_manager import ComputeLogManager
+from dagster._core.storage.dagster_run import CANCELABLE_RUN_STATUSES
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.record import copy
 from sqlalchemy.pool import NullPool
 
+from holdfast.engine.faults import point
 from holdfast.engine.identity import this_process
 from holdfast_dagster import names, sessions
 from holdfast_dagster.suspension import Superseded, Suspended
@@ -77,6 +79,14 @@ def replace_code(instance: dg.DagsterInstance, run_id: str, origin: JobPythonOri
     return instance.get_run_by_id(run_id)
 
 
+def let_suspended_be_cancelled() -> None:
+    """Let Dagster's pages, its API and its backfills cancel suspended runs: Dagster knows the status, but not yet that it can be cancelled,
+    and a cancelled backfill would wait for such a run for ever. The launcher must be able to."""
+    status = getattr(dg.DagsterRunStatus, "SUSPENDED", None)
+    if status is not None and status not in CANCELABLE_RUN_STATUSES:
+        CANCELABLE_RUN_STATUSES.append(status)
+
+
 def keep_engines() -> None:
     """Let Dagster's SQLite event log use one SQLAlchemy engine per file instead of a new one for each event: an engine remembers the
     statements that it has compiled, and to compile them costs more than to execute them. Connections are opened and closed as before.
@@ -97,6 +107,18 @@ def keep_engines() -> None:
 
     create_engine.kept = kept  # type: ignore[attr-defined]
     sqlite_event_log.create_engine = create_engine  # type: ignore[assignment,attr-defined]
+
+
+def past_retries(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
+    """``events`` of a run, so that a retry that was made already is not waited for again: Dagster, going through them, would take what came
+    of it for the end of a step that nobody has started."""
+    last = {event.step_key: n for n, event in enumerate(events)}
+    return [
+        event._replace(event_specific_data=StepRetryData(error=event.step_retry_data.error))
+        if event.is_step_up_for_retry and n < last[event.step_key]
+        else event
+        for n, event in enumerate(events)
+    ]
 
 
 class _Watched(StepLauncher):
@@ -172,7 +194,7 @@ class _Walk:
     def __init__(self, plan_context: PlanOrchestrationContext, context: PlanExecutionContext, plan: ExecutionPlan) -> None:
         self._plan_context, self._context, self._plan = plan_context, context, plan
         self._instance, self._run_id = plan_context.instance, plan_context.run_id
-        self._waiting: dict[str, tuple[StepExecutionContext, str]] = {}  # step key -> its context, why it waits
+        self._waiting: dict[str, tuple[StepExecutionContext, Suspended]] = {}  # step key -> its context, why it waits
         self._failed = False
 
     def events(self, resumed: bool) -> Iterator[DagsterEvent]:
@@ -185,7 +207,7 @@ class _Walk:
             yield from self._captured(stack)
             first = yield from self._rebuilt(active) if resumed else []
             while not active.is_complete:
-                step = first.pop(0) if first else active.get_next_step()
+                step = first.pop(0) if first else self._revived() or active.get_next_step()
                 yield from active.concurrency_event_iterator(self._context)
                 if step is not None:
                     left = yield from self._step(active, step)
@@ -203,6 +225,14 @@ class _Walk:
             open_sessions = sessions.sessions_of(self._run_id)
             if open_sessions is not None and open_sessions.cancelled():
                 self._cancel()
+
+    def _revived(self) -> ExecutionStep | None:
+        """A step that waited and has gone on in its kernel while another one ran: what became of it is still to be told."""
+        for key, (step_context, left) in self._waiting.items():
+            if (went_on := left.details.get("went_on")) is not None and went_on():
+                del self._waiting[key]
+                return step_context.step
+        return None
 
     def _captured(self, stack: ExitStack) -> Iterator[DagsterEvent]:
         """What the process prints goes where Dagster keeps the output of runs."""
@@ -227,7 +257,7 @@ class _Walk:
             if event.is_step_failure:
                 self._failed = True
                 yield event
-        return list(active.rebuild_from_events(prior))
+        return list(active.rebuild_from_events(past_retries(prior)))
 
     def _step(self, active: ActiveExecution, step: ExecutionStep) -> Any:
         """Run one step; returns why this worker must leave, if it must."""
@@ -244,7 +274,7 @@ class _Walk:
         if isinstance(watched.left, Superseded):
             return watched.left
         if watched.left is not None:
-            self._waiting[step.key] = step_context, watched.left.reason
+            self._waiting[step.key] = step_context, watched.left
             self._instance.event_log_storage.free_concurrency_slot_for_step(self._run_id, step.key)
             yield DagsterEvent.engine_event(step_context, watched.left.reason, EngineEventData(watched.left.details.get("links")))
             return None
@@ -276,8 +306,8 @@ class _Walk:
         over = next((r for r in results if r.status.ended), None)
         if over is not None or self._failed:
             what = f"the execution is {over.status}: {over.reason}" if over is not None else "another step failed"
-            for step_context, why in self._waiting.values():
-                error = SerializableErrorInfo(f"{why}; it does not go on, as {what}\n", [], None)
+            for step_context, left in self._waiting.values():
+                error = SerializableErrorInfo(f"{left.reason}; it does not go on, as {what}\n", [], None)
                 event = DagsterEvent.step_failure_event(step_context, StepFailureData(error=error, user_failure_data=None))  # type: ignore[no-untyped-call]
                 yield event
                 active.handle_event(event)
@@ -287,10 +317,13 @@ class _Walk:
             if over is not None and over.status == "cancelled":
                 self._cancel()
             return
-        reasons = "; ".join(why for _, why in self._waiting.values())
+        reasons = "; ".join(left.reason for _, left in self._waiting.values())
+        point("run.before_suspended")
         # from here on this process does nothing for the run, however long it takes to end: a new worker need not wait for that
         self._instance.add_run_tags(self._run_id, {names.WORKER: ""})
+        point("run.signed_off")
         yield DagsterEvent.job_suspended(self._plan_context, reasons)
+        point("run.after_suspended")
         # Dagster would say "Execution was interrupted unexpectedly" now, to whoever wonders why the run stands still
         self._plan_context.log.addFilter(lambda record: not record.getMessage().startswith(_INTERRUPTED))
         active.mark_interrupted()
@@ -302,4 +335,13 @@ class _Walk:
             self._instance.report_run_canceling(run)
 
 
-__all__ = ["HoldfastExecutor", "keep_engines", "mark_resumed", "start_worker_again", "why_not_native"]
+__all__ = [
+    "HoldfastExecutor",
+    "keep_engines",
+    "let_suspended_be_cancelled",
+    "mark_resumed",
+    "past_retries",
+    "replace_code",
+    "start_worker_again",
+    "why_not_native",
+]

@@ -23,10 +23,12 @@ from dagster._time import get_current_timestamp
 from holdfast.client import Client
 from holdfast.config import Config
 from holdfast.engine import identity
+from holdfast.engine.faults import point
 from holdfast.errors import HoldfastError
 from holdfast.model.execution import Execution
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of
+from holdfast_dagster.internals import let_suspended_be_cancelled, mark_resumed, start_worker_again
 from holdfast_dagster.pinned import with_pinned_code
 from holdfast_dagster.sessions import worker_label
 from holdfast_dagster.warm import Forked, Request, Warm
@@ -57,6 +59,7 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         super().__init__()  # type: ignore[no-untyped-call]
         self._inst_data, self._env, self._warm = inst_data, env, warm
         self._children: list[subprocess.Popen[bytes]] = []
+        let_suspended_be_cancelled()  # in every process that holds the instance: web server, daemon
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -226,6 +229,17 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         if again is not None and not again.is_finished:
             self._instance.report_run_canceled(again, "Cancelled while no worker was running")
         return True
+
+
+def let_go_on(instance: dg.DagsterInstance, run: Run, message: str, workspace: Any = None) -> None:
+    """SUSPENDED -> STARTED, with a new worker."""
+    if isinstance(instance.run_launcher, HoldfastRunLauncher):  # it is at work at once, and Dagster refuses it while the run is suspended
+        mark_resumed(instance, run, message)
+        point("run.before_worker")
+        start_worker_again(instance, instance.get_run_by_id(run.run_id) or run, workspace)
+    else:  # run monitoring would start another one for a run that it finds without a pod
+        start_worker_again(instance, run, workspace)
+        mark_resumed(instance, run, message)
 
 
 def _nothing() -> None:

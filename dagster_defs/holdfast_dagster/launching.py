@@ -30,7 +30,7 @@ from holdfast_dagster.choosing import run_of
 from holdfast_dagster.config_schema import run_config
 from holdfast_dagster.definitions import build_definitions
 from holdfast_dagster.instance import open_instance, shown_folder
-from holdfast_dagster.internals import mark_resumed, start_worker_again
+from holdfast_dagster.launcher import let_go_on
 from holdfast_dagster.names import LOCATION
 from holdfast_dagster.runbook import Runbook, dagster_name, load_all, nearest
 from holdfast_dagster.served import Place, place_of
@@ -244,10 +244,7 @@ class Control:
             stands = "has no run" if run is None else f"has a run that is {run.status.value.lower()}"
             raise OperatorError("HF253", f"the execution {stands}", cure="Only a run that waits can be resumed.", execution=execution.id)
         self._instance.add_run_tags(run.run_id, {names.BY_PERSON: "true"})
-        mark_resumed(self._instance, run, "A person says: go on")
-        again = self._instance.get_run_by_id(run.run_id)
-        assert again is not None
-        start_worker_again(self._instance, again)
+        let_go_on(self._instance, run, "A person says: go on")
         return run.run_id
 
 

@@ -28,6 +28,9 @@ BY_PERSON: Final = ".dagster/holdfast_by_person"
 #: On a suspended run: which pause its log has told of.
 TOLD: Final = ".dagster/holdfast_told"
 
+#: On a failed run: ``true`` while its execution is still to be continued by another one.
+TO_CONTINUE: Final = ".dagster/holdfast_to_continue"
+
 # -- tags and metadata of ops
 
 #: On ops: the step's name.

@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 import psutil
 
-#: So often Dagster starts another process for a step whose process died. What fails otherwise is not tried again by Dagster.
-DEATHS = dg.RetryPolicy(max_retries=3, delay=1)
+#: So often Dagster starts another process for a step whose process died. What fails otherwise is not tried again by Dagster. Without a
+#: delay: an executor of Dagster's that is resumed within it fails the run (see :func:`holdfast_dagster.internals.past_retries`).
+DEATHS = dg.RetryPolicy(max_retries=3)
 
 
 def alone_in_its_process(context: Any) -> bool:

@@ -11,6 +11,7 @@ from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, orphans
 from holdfast.engine import identity
 from holdfast.engine.beside import BETWEEN
+from holdfast.engine.faults import point
 from holdfast.errors import LookupFailedError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
@@ -20,6 +21,9 @@ from holdfast_dagster.launcher import GRACE, HoldfastRunLauncher, alive, cancel_
 from holdfast_dagster.launching import launch_existing
 
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+_ON_ITS_WAY = [dg.DagsterRunStatus.QUEUED, *_UNDER_WAY]
+#: Seconds that Dagster's run monitoring has, beside two of its looks, to replace a worker on another machine whose lease has run out.
+_PATIENCE = 60.0
 _CANCELLED = "cancelled"
 #: Dagster's tag on a failed run that it will re-execute by itself.
 _WILL_RETRY = "dagster/will_retry"
@@ -35,10 +39,17 @@ def lost_runs(instance: dg.DagsterInstance, client: Client) -> list[dg.DagsterRu
     now = client.store.now()
     # Holdfast's launcher writes the worker down as it starts it; a pod may take minutes to come up and sign
     writes = isinstance(instance.run_launcher, HoldfastRunLauncher)
-    return [r.dagster_run for r in records if _is_lost(client, r.dagster_run, now - r.update_timestamp.timestamp() if writes else 0.0)]
+    # run monitoring knows pods, and would start another one beside ours
+    looks = not writes and instance.run_monitoring_enabled and instance.run_launcher.supports_check_run_worker_health
+    patience = _PATIENCE + 2 * instance.run_monitoring_poll_interval_seconds if looks else 0.0
+    return [
+        r.dagster_run
+        for r in records
+        if _is_lost(client, r.dagster_run, now - r.update_timestamp.timestamp() if writes else 0.0, now - patience)
+    ]
 
 
-def _is_lost(client: Client, run: dg.DagsterRun, quiet: float) -> bool:
+def _is_lost(client: Client, run: dg.DagsterRun, quiet: float, since: float) -> bool:
     worker = worker_of(run)
     if worker is None:
         return signed_off(run) and run.status == dg.DagsterRunStatus.STARTED and quiet > GRACE
@@ -47,7 +58,7 @@ def _is_lost(client: Client, run: dg.DagsterRun, quiet: float) -> bool:
     if alive(worker):
         return False
     executions = [e for e in executions_of(client, run) if e.status == Status.RUNNING]
-    return any(e.lease_until is not None and e.lease_until <= client.store.now() for e in executions)
+    return any(e.lease_until is not None and e.lease_until <= since for e in executions)
 
 
 def recover_runs(instance: dg.DagsterInstance, client: Client) -> list[str]:
@@ -86,27 +97,35 @@ def _replaced(instance: dg.DagsterInstance, client: Client, run: dg.DagsterRun) 
 
 def continue_failed(instance: dg.DagsterInstance, client: Client, since: float) -> list[str]:
     """Continue the executions of runs that Dagster has marked as failed after ``since`` (seconds since the epoch) because their worker
-    died: those in which no step has failed, and that Dagster itself does not try again.
+    died: those in which no step has failed, and that Dagster itself does not try again. A run whose steps live on is looked at again.
 
     Returns:
         the ids of the new runs.
     """
-    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.fromtimestamp(since, UTC))
+    failed = [dg.DagsterRunStatus.FAILURE]
+    runs = instance.get_runs(filters=dg.RunsFilter(statuses=failed, updated_after=datetime.fromtimestamp(since, UTC)))
+    runs = [*runs, *instance.get_runs(filters=dg.RunsFilter(statuses=failed, tags={names.TO_CONTINUE: "true"}))]
     found = []
     left: set[str] | None = None
-    for run in instance.get_runs(filters=filters):
+    for run in {r.run_id: r for r in runs}.values():
         worker = run.tags.get(names.WORKER, "")
         if not identity.gone(worker) or run.job_code_origin is None or run.tags.get(_WILL_RETRY) == "true":
             continue
         left = {e.id for e in orphans(client)} if left is None else left
+        later = False
         for execution in executions_of(client, run):
             dropped = execution.id in left or (execution.status == Status.SUSPENDED and execution.reason == BETWEEN)
             latest = run_of(instance, execution.id, execution.runbook)
-            if not dropped or latest is None or latest.run_id != run.run_id or _step_failed(instance, run.run_id):
+            if not (dropped or execution.status == Status.RUNNING) or latest is None or latest.run_id != run.run_id:
                 continue
-            if claim_wake_up(client, execution.id, "recovery"):
+            if _step_failed(instance, run.run_id):
+                continue
+            later = True  # a step may have outlived the worker; or somebody has claimed it, and may die before a run is there
+            if dropped and not on_its_way(instance, execution.id) and claim_wake_up(client, execution.id, "recovery"):
                 found.append(continue_in_a_new_run(instance, run, execution))
                 break
+        if later != (run.tags.get(names.TO_CONTINUE) == "true"):
+            instance.add_run_tags(run.run_id, {names.TO_CONTINUE: str(later).lower()})
     return found
 
 
@@ -145,8 +164,20 @@ def _promised(client: Client, run: dg.DagsterRun) -> list[Execution]:
     return [header] if header.status == Status.QUEUED else []
 
 
+def continuation(instance: dg.DagsterInstance, execution: str) -> dg.DagsterRun | None:
+    """The run that is to continue an execution and has not come to its end: in the queue, about to start, or never submitted."""
+    filters = dg.RunsFilter(tags={names.CONTINUES: execution}, statuses=[dg.DagsterRunStatus.NOT_STARTED, *_ON_ITS_WAY])
+    return next((r for r in instance.get_runs(filters=filters) if r.parent_run_id is None), None)
+
+
+def on_its_way(instance: dg.DagsterInstance, execution: str) -> bool:
+    """Whether a run that continues the execution was submitted already: it may stand in the queue for long."""
+    there = continuation(instance, execution)
+    return there is not None and there.status != dg.DagsterRunStatus.NOT_STARTED
+
+
 def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> str:
-    """Submit a copy of ``run`` that continues ``execution``; returns its id.
+    """Submit a copy of ``run`` that continues ``execution``, or the one that somebody made who did not come to submit it; returns its id.
 
     Of a run that a program made by itself (``execute_in_process``) there can be no copy: then it is one of the notebook's own job.
 
@@ -155,12 +186,26 @@ def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, exec
     """
     if run.job_code_origin is None and run.remote_job_origin is None:
         return launch_existing(instance, execution).run
+    again = continuation(instance, execution.id)
+    if again is None:
+        again = _copy(instance, run, execution)
+        point("run.before_submitted")
+    if again.status != dg.DagsterRunStatus.NOT_STARTED:
+        return again.run_id
+    if again.remote_job_origin is None:  # made by a program, not through a code location: the queue does not take it
+        instance.launch_run(again.run_id, workspace=None)  # type: ignore[arg-type]
+    else:
+        instance.submit_run(again.run_id, workspace=None)  # type: ignore[arg-type]
+    return again.run_id
+
+
+def _copy(instance: dg.DagsterInstance, run: dg.DagsterRun, execution: Execution) -> dg.DagsterRun:
     plan = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id) if run.execution_plan_snapshot_id else None
     job = instance.get_job_snapshot(run.job_snapshot_id) if run.job_snapshot_id else None
     root = run.tags.get("dagster/root_run_id") or run.run_id
     kept = {k: v for k, v in run.tags.items() if not k.startswith((".dagster/", names.EXECUTION))}
     tags = {**kept, names.CONTINUES: execution.id, "dagster/parent_run_id": run.run_id, "dagster/root_run_id": root}
-    again = instance.create_run(
+    return instance.create_run(
         job_name=run.job_name,
         run_id=None,
         run_config=run.run_config,
@@ -180,8 +225,3 @@ def continue_in_a_new_run(instance: dg.DagsterInstance, run: dg.DagsterRun, exec
         job_code_origin=run.job_code_origin,
         asset_graph=None,  # type: ignore[arg-type]
     )
-    if again.remote_job_origin is None:  # made by a program, not through a code location: the queue does not take it
-        instance.launch_run(again.run_id, workspace=None)  # type: ignore[arg-type]
-    else:
-        instance.submit_run(again.run_id, workspace=None)  # type: ignore[arg-type]
-    return again.run_id

@@ -8,17 +8,19 @@ from typing import Any, Self
 
 import dagster as dg
 import msgspec
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
 from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, driven_by, due
+from holdfast.engine.faults import point
 from holdfast.errors import AuthorError, LookupFailedError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.children import adopt_children, family_run
 from holdfast_dagster.choosing import executions_of, run_of
-from holdfast_dagster.internals import mark_resumed, start_worker_again
+from holdfast_dagster.launcher import cancel_executions, let_go_on
 from holdfast_dagster.launching import launch_existing
-from holdfast_dagster.recovery import cancel_with_runs, continue_failed, continue_in_a_new_run, recover_runs
+from holdfast_dagster.recovery import cancel_with_runs, continue_failed, continue_in_a_new_run, on_its_way, recover_runs
 
 _log = logging.getLogger("holdfast.dagster")
 #: Suspended runs whose executions are looked at in one tick, to find those that somebody else ended meanwhile.
@@ -114,11 +116,11 @@ def resume_run(
     if run.status.value == "SUSPENDED":
         if not claim_wake_up(client, execution.id, by):
             return None
-        mark_resumed(instance, run, f"The execution {execution.id} goes on")
-        start_worker_again(instance, _again(instance, run), workspace)
+        point("run.before_resumed")
+        let_go_on(instance, run, f"The execution {execution.id} goes on", workspace)
         return run.run_id
     if run.is_finished and run.status != dg.DagsterRunStatus.CANCELED:
-        if _given_up(instance, run, execution) or not claim_wake_up(client, execution.id, by):
+        if on_its_way(instance, execution.id) or _given_up(instance, run, execution) or not claim_wake_up(client, execution.id, by):
             return None
         return continue_in_a_new_run(instance, run, execution)
     return None  # its worker is about to leave, or is gone and will be found
@@ -150,8 +152,7 @@ def settle_ended(instance: dg.DagsterInstance, client: Client, cursor: str | Non
     for run in runs:
         executions = executions_of(client, run)
         if executions and all(e.status.ended and e.owner is None for e in executions) and claim_wake_up(client, executions[0].id, "settle"):
-            mark_resumed(instance, run, f"The execution {executions[0].id} has ended")
-            start_worker_again(instance, _again(instance, run), workspace)
+            let_go_on(instance, run, f"The execution {executions[0].id} has ended", workspace)
             continue
         for paused in (e for e in executions if e.status == Status.PAUSED):
             told = f"{paused.id} {paused.updated_at}"
@@ -169,9 +170,22 @@ def settle_cancelled(instance: dg.DagsterInstance, client: Client, since: float)
     return cancel_with_runs(instance, client, list(instance.get_runs(filters=filters)))
 
 
-def _again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
-    found = instance.get_run_by_id(run.run_id)
-    assert found is not None
+def settle_backfills(instance: dg.DagsterInstance) -> list[str]:
+    """Cancel the suspended runs of backfills that are being cancelled, which Dagster leaves alone where the launcher is not Holdfast's.
+
+    Returns:
+        the ids of these runs.
+    """
+    status = getattr(dg.DagsterRunStatus, "SUSPENDED", None)
+    if status is None:
+        return []
+    found = []
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.CANCELING])):
+        tags = {"dagster/backfill": backfill.backfill_id}
+        for run in instance.get_runs(filters=dg.RunsFilter(tags=tags, statuses=[status])):
+            cancel_executions(run)
+            instance.report_run_canceled(run, "Cancelled with its backfill")
+            found.append(run.run_id)
     return found
 
 
@@ -199,7 +213,7 @@ def look(instance: dg.DagsterInstance, client: Client, cursor: str | None) -> tu
     seen = Seen.of(cursor, client.store.now())
     resumed = resume_due(instance, client, by="sensor")
     page = settle_ended(instance, client, seen.page)
-    cancelled = settle_cancelled(instance, client, seen.at - _OVERLAP)
+    cancelled = settle_backfills(instance) + settle_cancelled(instance, client, seen.at - _OVERLAP)
     recovered = recover_runs(instance, client) + continue_failed(instance, client, seen.at - _OVERLAP)
     adopted = adopt_children(instance, client, by="sensor")
     said = [f"continued {len(resumed)}: {', '.join(resumed)}"] if resumed else []

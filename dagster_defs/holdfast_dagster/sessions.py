@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
     from holdfast.engine.driver import Driver
 
 
-#: Seconds between two attempts to take an execution that another process of the same run works on.
-_BETWEEN_CLAIMS = 0.2
-#: Seconds beyond the end of its lease after which a worker on another machine counts as living.
-_MARGIN = 5.0
+#: Seconds between two attempts to take an execution that another process of the same run works on: at first, and in the long run.
+_BETWEEN_CLAIMS, _MOST_BETWEEN_CLAIMS = 0.2, 2.0
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +107,7 @@ class RunSessions:
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         self._instance, self._run_id = instance, run_id
         self._drivers: dict[Path, tuple[Client, Driver]] = {}
-        self._lost = False
+        self._lost = self._stands_by = False
         _open[run_id] = self
 
     # ---- steps
@@ -157,7 +156,7 @@ class RunSessions:
         if stood.state in ("suspended", "paused"):
             why, leads = self._waits_for(client, driver, stood)
             if _manners.get(self._run_id, Manners()).suspends:
-                raise Suspended(why, links=leads)
+                raise Suspended(why, links=leads, went_on=partial(driver.went_on, stood))
             context.log.warning(f"{stood.step} waits: {why}")
             return msgspec.structs.replace(result, state="suspended", reason=why)
         raise step_failed(client, driver.execution, stood, result.metadata)
@@ -214,7 +213,7 @@ class RunSessions:
         if names.BY_PERSON in run.tags:
             self._instance.add_run_tags(self._run_id, {names.BY_PERSON: ""})
         label = worker_label(self._run_id)
-        until = client.store.now() + client.config.lease_ttl + _MARGIN
+        pause = _BETWEEN_CLAIMS
         while True:
             driver = Driver(client.store, client.config, execution.header.id, by_person=by_person, label=label, beside=beside)
             try:
@@ -222,8 +221,9 @@ class RunSessions:
             except OperatorError as error:
                 if error.code != "HF250":
                     raise
-                self._held(client, execution.header, error, label, patient=client.store.now() < until)
-                threading.Event().wait(_BETWEEN_CLAIMS)
+                self._held(client, execution.header, error, label)
+                threading.Event().wait(pause)
+                pause = min(pause * 1.1, _MOST_BETWEEN_CLAIMS)
             else:
                 return driver
 
@@ -234,20 +234,24 @@ class RunSessions:
         if not self._instance.run_launcher.supports_check_run_worker_health and (pid := run_worker(self._instance, self._run_id)):
             self._instance.add_run_tags(self._run_id, {names.WORKER: identity.identity(pid, worker_label(self._run_id)) or ""})
 
-    def _held(self, client: Client, execution: Execution, error: OperatorError, label: str, *, patient: bool) -> None:
+    def _held(self, client: Client, execution: Execution, error: OperatorError, label: str) -> None:
         """Somebody else has the execution: another worker of this run, or a person at a terminal.
 
         Comes back to try again when it is a process of the same run that has this very step: one that lost its parent, or is about to end.
-        Also, while ``patient``, when it is a worker on another machine (a pod): whether that still lives is known when its lease ends.
+        Also when it is a worker of this run on another machine (a pod), as long as the run goes on: whether that still lives is known when
+        its lease ends, and the launcher, which looks at the youngest worker only, would take the run for lost if this one left.
         """
         owner = client.get(execution.id).owner
         ours = owner is None or owner.startswith(f"{label}@")
         if not ours and self._run_id not in _manners and owner is not None and self._is_of_before(owner):
             return  # a step's process that outlived the run's worker: it is about to end, or to come to its step's end
         elsewhere = identity.parse(owner) if owner is not None else None
-        if ours and (
-            self._run_id not in _manners or (patient and elsewhere is not None and elsewhere.host != identity.this_process("").host)
-        ):
+        if ours and self._run_id not in _manners:
+            return
+        if ours and elsewhere is not None and elsewhere.host != identity.this_process("").host and self._goes_on():
+            if not self._stands_by:
+                self._report(f"{owner} is at work on this run; this worker stands by")
+            self._stands_by = True
             return
         self._lost = True
         if ours:
@@ -255,6 +259,11 @@ class RunSessions:
         if _manners.get(self._run_id, Manners()).suspends:
             raise Suspended(error.what) from None
         raise error
+
+    def _goes_on(self) -> bool:
+        """Whether the run has neither ended nor been suspended."""
+        run = self._instance.get_run_by_id(self._run_id)
+        return run is not None and run.status == dg.DagsterRunStatus.STARTED
 
     def _is_of_before(self, owner: str) -> bool:
         """Whether the owner works for the run that this one continues."""

@@ -94,6 +94,11 @@ class DagsterHouse:
         """The id of the execution of a run."""
         return str(self.run(id).tags["holdfast/execution_id"])
 
+    def runs_of(self, execution: str) -> list[str]:
+        """The runs that were to work on an execution, the latest first."""
+        runs = self.instance.get_runs()
+        return [r.run_id for r in runs if execution in (r.tags.get("holdfast/execution_id"), r.tags.get("holdfast/continues"))]
+
     def effects(self) -> list[str]:
         """What the cells wrote down outside, in order."""
         return self.log.read_text().split() if self.log.exists() else []

@@ -29,12 +29,16 @@ import dagster as dg
 from dagster_k8s import k8s_job_executor
 from holdfast_dagster import build_definitions
 
-HERE = Path(__file__).parent
-spread = build_definitions(HERE / "runbooks" / "spread.ipynb", executor=k8s_job_executor, sensors=False)
-together = build_definitions(HERE / "runbooks" / "together.ipynb", share_executor=False)
-defs = dg.Definitions(
-    jobs=[*spread.jobs, *together.jobs], sensors=together.sensors, resources=together.resources, executor=spread.executor
-)
+HERE = Path(__file__).parent / "runbooks"
+
+def made():
+    spread = build_definitions(HERE / "spread", executor=k8s_job_executor, sensors=False)
+    together = build_definitions(HERE / "together", share_executor=False)
+    return dg.Definitions(
+        jobs=[*spread.jobs, *together.jobs], sensors=together.sensors, resources=together.resources, executor=spread.executor
+    )
+
+defs = made()
 """
 
 
@@ -74,6 +78,18 @@ class House:
         with Client.open() as client:
             assert client.get(run.tags["holdfast/execution_id"]).status == "succeeded"
         self.home.assert_laws(run.tags["holdfast/execution_id"])
+
+    def status(self, id: str) -> str:
+        """Of a run."""
+        return str(self.instance.get_run_by_id(id).status.value)
+
+    def latest_of(self, execution: str) -> str:
+        """The latest run that works on an execution."""
+        return str(self.instance.get_runs(filters=dg.RunsFilter(tags={"holdfast/execution_id": execution}), limit=1)[0].run_id)
+
+    def living(self) -> list[str]:
+        """The pods that run."""
+        return [p.job for p in self.cluster.pods.values() if p.phase == "Running"]
 
     def pod(self, *words: str) -> Pod:
         """The latest pod whose job was made with all these labels or names."""
@@ -125,6 +141,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresSer
         base = {k: v for k, v in home.environment.items() if not k.startswith("HOLDFAST_")} | {"DAGSTER_HOME": str(home.home)}
         with Cluster(folder, base, (postgres_server.port, port)) as cluster:
             given = {"HOLDFAST_JOURNAL": journal.replace("127.0.0.1", cluster.host), "HOLDFAST_LEASE_TTL": "6"}
+            given["HOLDFAST_HOLD_FOR"] = "0"
             given["HOLDFAST_KEY_FILE"] = home.environment["HOLDFAST_KEY_FILE"]
             home.environment.update(given)
             home.journal = given["HOLDFAST_JOURNAL"]
@@ -150,17 +167,33 @@ def _runbooks(home: DagsterHome, url: str) -> None:
         at, go = (str(home.folder / f"{word}-{name}") for word in ("at", "go"))
         return f"import os, time\nopen({at!r}, 'a').write('x')\nwhile not os.path.exists({go!r}): time.sleep(0.05)\n"
 
-    home.runbook(
+    def book(kind: str, name: str, cells: list[Any]) -> None:
+        (home.runbooks / kind).mkdir(exist_ok=True)
+        made = home.runbook(name, cells)
+        made.rename(home.runbooks / kind / made.name)
+
+    book(
+        "together",
         "together",
         [("step:first", post("together/first") + "x = [1]"), ("step:second", post("together/second") + stand("second") + "x.append(2)\nx")],
     )
-    home.runbook(
+    book(
+        "spread",
         "spread",
         [
             ("step:left", post("spread/left") + stand("left"), {"after": []}),
             ("step:right", post("spread/right") + stand("right"), {"after": []}),
         ],
     )
+    confirm = "from holdfast import confirm\nconfirm('Go on?')\n"
+    rest = "from holdfast import wait\nwait('4 s')\n"
+    for kind in ("together", "spread"):
+        for name, waits in ((f"asks_{kind}", confirm), (f"rests_{kind}", rest)):
+            cells = [
+                ("step:before", post(f"{name}/1") + "x = [1]"),
+                ("step:waits", post(f"{name}/2") + waits + post(f"{name}/3") + stand(name)),
+            ]
+            book(kind, name, [*cells, ("step:after", post(f"{name}/4-{{len(x)}}").replace("'http", "f'http"))])
 
 
 def test_a_deleted_run_pod_is_replaced_by_another_job_that_goes_on(house: House) -> None:
@@ -188,3 +221,32 @@ def test_steps_run_in_pods_side_by_side_and_a_deleted_one_is_replaced(house: Hou
     house.ended(id)
     assert house.effects("/spread") == ["/spread/left", "/spread/right"]
     assert (house.home.folder / "at-right").read_text() == "x"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", ["asks_together", "rests_together", "asks_spread", "rests_spread"])
+def test_a_run_that_waits_has_no_pod_and_goes_on_in_others_whichever_of_them_are_deleted(house: House, name: str) -> None:
+    """With one pod for the run it is suspended; with a pod per step, which no launcher can suspend, another run continues it."""
+    first = house.launch(name)
+    spread = name.endswith("spread")
+    house.until(lambda: house.status(first) == ("SUCCESS" if spread else "SUSPENDED"), "the run to wait")
+    house.until(lambda: not house.living(), "its pods to end")
+    execution = house.instance.get_run_by_id(first).tags["holdfast/execution_id"]
+    assert house.effects(f"/{name}") == [f"/{name}/1", f"/{name}/2"]
+    if name.startswith("asks"):
+        (prompt,) = house.home.holdfast("prompts", "--execution", execution, "--json").json
+        assert house.home.holdfast("answer", prompt["id"], "yes").status == 0
+    house.stands(name)
+    second = house.latest_of(execution)
+    assert (second != first) == spread
+    for kind in ("step_worker", "run_worker") if spread else ("run_worker",):
+        before = house.pod(kind, second)
+        house.cluster.kill(before)
+        house.until(lambda before=before, kind=kind: house.pod(kind, second).job != before.job, f"another {kind}")
+        if kind == "step_worker" or not spread:
+            house.stands(name, 2)
+    (house.home.folder / f"go-{name}").touch()
+    house.ended(second)
+    assert house.effects(f"/{name}") == [f"/{name}/{n}" for n in ("1", "2", "3", "4-1")]
+    house.until(lambda: not house.living(), "its pods to end")

@@ -62,6 +62,9 @@ def house(dagster_house: Callable[..., Any]) -> Iterator[Any]:
         there, go = str(folder / "there"), str(folder / "go")
         stand = f"import os, time\nopen({there!r}, 'a').write('x')\nwhile not os.path.exists({go!r}): time.sleep(0.05)\n"
         book("slow", [("step:one", record("s-one")), ("step:two", record("s-two") + stand), ("step:three", record("s-three"))])
+        at, on = str(folder / "at"), str(folder / "on")
+        hold = f"open({at!r}, 'a').write('x')\nwhile not os.path.exists({on!r}): time.sleep(0.05)\n"
+        book("outlives", [("step:one", record("o-one") + "import os, time\n" + hold + record("o-end")), ("step:two", record("o-two"))])
         book(
             "long",
             [
@@ -138,6 +141,47 @@ def test_a_worker_killed_between_its_steps_with_the_code_server_gone_is_missed_a
     house.home.until(lambda: house.home.status(execution) == "succeeded", "another run to bring it to its end", 300)
     assert house.run(id).status.value == "FAILURE"
     assert [w for w in house.effects() if w.startswith("s-")] == ["s-one", "s-two", "s-three"]
+    house.home.assert_laws(execution)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("killed", ["worker", "worker-and-steps", "worker-and-daemon"])
+def test_a_step_that_outlives_its_worker_is_waited_for_and_another_run_continues(house: Any, killed: str) -> None:
+    for name in ("at", "on"):
+        (house.home.folder / name).unlink(missing_ok=True)
+    at, before = house.home.folder / "at", len(house.effects())
+    first = launched(house, "outlives")
+    house.home.until(at.exists, "the first step", 300)
+    worker = psutil.Process(int(house.run(first).tags[".dagster/holdfast_worker"].partition("/")[0].rpartition(":")[2]))
+    if killed == "worker-and-daemon":  # nobody marks the run as failed: the sensor takes it for lost, and does not wait to continue it
+        daemon = psutil.Process(house.home.running("daemon").pid)
+        for one in [*daemon.children(), daemon]:
+            one.kill()
+    for one in [worker, *(worker.children(recursive=True) if killed == "worker-and-steps" else ())]:
+        if one.is_running():
+            one.kill()
+    if killed == "worker-and-daemon":
+        house.home.dagster("daemon", workspace=house.home.folder / "workspace.yaml")
+    house.until(first, "FAILURE", seconds=120)
+    execution = house.execution(first)
+    if killed == "worker":
+        house.home.pause(45)  # longer than the sensor looks back
+        assert house.runs_of(execution) == [first], "its step goes on"
+    else:
+        house.home.until(lambda: len(house.runs_of(execution)) == 2, "another run", 120)
+        house.home.until(lambda: "STEP_WORKER_STARTED" in house.kinds(house.runs_of(execution)[0]), "its first step", 300)
+    if killed == "worker-and-steps":
+        house.home.until(lambda: len(at.read_text()) == 2, "the cell again", 120)
+    house.home.pause(5)
+    (house.home.folder / "on").touch()
+    house.home.until(lambda: len(house.runs_of(execution)) == 2, "another run", 120)
+    second = house.runs_of(execution)[0]
+    house.until(second, "SUCCESS", seconds=300)
+    assert at.read_text() == ("xx" if killed == "worker-and-steps" else "x"), "a cell that lives on is not begun beside itself"
+    assert house.effects()[before:] == ["o-one", "o-end", "o-two"]
+    house.home.pause(10)
+    assert house.runs_of(execution) == [second, first]
     house.home.assert_laws(execution)
 
 

@@ -48,6 +48,19 @@ def runbooks(house: Any) -> None:
     book("slow_below", [("step:work", record("slow-below") + stand + record("slow-below-end"))])
     book("slow_above", [("step:call", record("slow-above") + "from holdfast import run_runbook\nrun_runbook('slow_below')")])
 
+    went = str(house.home.folder / "went-on")
+    hold = f"import os, time\nwhile not os.path.exists({went!r}): time.sleep(0.05)\n"
+    asks = "from holdfast import signal\none = signal('one')\n" + record("b-one") + "two = signal('two')\n"
+    book(
+        "branches",
+        [
+            ("step:before", record("b-before") + "x = [1]"),
+            ("step:asks", asks + f"x.append(two)\nopen({went!r}, 'w').close()\nprint('told in time')", {"after": ["before"]}),
+            ("step:runs", record("b-runs") + hold + record("b-ran"), {"after": ["before"]}),
+            ("step:last", "print('last', x)\n" + record("b-last"), {"after": ["asks", "runs"]}),
+        ],
+    )
+
 
 def worker(house: Any, run: str) -> psutil.Process:
     """The run's own process."""
@@ -107,3 +120,20 @@ def test_a_child_whose_parents_worker_dies_is_continued_with_its_parent(house: A
     child = child_of(parent, "succeeded")
     for id in (parent, child):
         house.home.assert_laws(id)
+
+
+def test_a_branch_that_waits_goes_on_while_another_one_runs(house: Any) -> None:
+    id = house.launch("branches")
+    house.home.until(lambda: "b-runs" in house.effects(), "the other branch", 180)
+    execution = house.execution(id)
+    assert house.home.holdfast("signal", execution, "one", "--value", "1").status == 0
+    house.home.until(lambda: "b-one" in house.effects(), "the branch to go on", 120)
+    assert house.home.holdfast("signal", execution, "two", "--value", "2").status == 0
+    house.until(id, "SUCCESS")
+    assert [w for w in house.effects() if w.startswith("b-")] == ["b-before", "b-runs", "b-one", "b-ran", "b-last"]
+    assert "RUN_SUSPENDED" not in house.kinds(id)
+    said = house.said(id)
+    assert "last [1, 2]" in said and said.count("told in time") == 1
+    outputs = [e.step_key for e in house.events(id) if e.is_successful_output]
+    assert outputs == ["before", "runs", "asks", "last"]
+    house.home.assert_laws(execution)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,6 +48,7 @@ class Driver:
         self._store, self._config, self.execution = store, config, id
         self._by_person, self._label, self._beside = by_person, label, beside
         self._gate, self._news = Gate(), News(config.hold_for)
+        self._kept: dict[str, deque[Told]] = {}  # step -> what was told of it while another one was asked for
         self._over = threading.Event()
         self._ask: Callable[[Asked], None] | None = None
         self._result: Result | None = None
@@ -81,6 +83,8 @@ class Driver:
         self._gate.release(name)
         if self._beside is not None:
             self._gate.close()
+        for kept in (name, ""):
+            yield from self._kept.pop(kept, ())
         began, pause = clock.monotonic(), _FIRST_WORD
         while name not in news.stood:
             over = self._over.is_set()
@@ -92,8 +96,20 @@ class Driver:
                 yield Told(step=name, what="running", text=f"{name} has been running for {durations.text(round(spent))}")
             if isinstance(one, Told) and one.step in (name, ""):
                 yield one
+            elif isinstance(one, Told):
+                self._keep(one)
         self._raise()
         yield news.stood.get(name) or self._after_the_end(name)
+
+    def went_on(self, before: Stood) -> bool:
+        """Whether the step that stood ``before`` (suspended, say) has gone on since, beside another one: then :meth:`step` tells how."""
+        for one in self._news.drain():
+            if isinstance(one, Told):
+                self._keep(one)
+        return self._news.stood.get(before.step) is not before
+
+    def _keep(self, one: Told) -> None:
+        self._kept.setdefault(one.step, deque()).append(one)
 
     def _require_way(self, name: str) -> None:
         """What the step comes after must have been let begin, or be done: else it would wait for ever."""

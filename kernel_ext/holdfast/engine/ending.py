@@ -80,9 +80,12 @@ class Ending:
         reason = f"step {failure.step}: {failure.headline}"
         return self._result(Status.FAILED, reason, failure=failure, error=self.error)
 
-    def let_go_on(self, plan: Plan, store: Store) -> None:
+    def let_go_on(self, plan: Plan, store: Store, *, leave_pools: bool = False) -> None:
         """Put the steps back that suspended and need not wait any longer, while others run: a matter of theirs has ended, or its time has
         come.
+
+        Args:
+            leave_pools: not those that need a place in a pool, which an outside scheduler gives.
 
         Raises:
             StoreError.
@@ -90,7 +93,10 @@ class Ending:
         if not self.waiting or plan.stopping or plan.closing:
             return
         now, pending = store.now(), {p.key for p in store.pending(execution=self.execution)}
+        pooled = {s.name for s in plan.steps if s.policy.pool} if leave_pools else set[str]()
         for step, end in list(self.waiting.items()):
+            if step in pooled:
+                continue
             due_at = end.reply.get("due_at")
             if (due_at is not None and float(due_at) <= now) or not set(end.reply.get("matters") or ()) <= pending:
                 del self.waiting[step]

@@ -84,6 +84,8 @@ class News(Watcher):
             first = self._waiting.popleft()
         if isinstance(first, Stood):
             self.stood[first.step] = first
+        elif first.what == "attempt":  # one that was suspended may have gone on
+            self.stood.pop(first.step, None)
         return first
 
     def drain(self) -> Iterator[Told | Stood]:

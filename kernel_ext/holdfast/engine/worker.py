@@ -99,9 +99,9 @@ class Worker:
                         self.stage.announce.step_ended(name, str(state), None, None)
             self._skip_tagged()
             while True:
-                if self._busy and self._gate is None:
+                if self._busy and self._beside is None:
                     with contextlib.suppress(StoreError):  # the next look sees it
-                        self.ending.let_go_on(self.plan, self.stage.store)
+                        self.ending.let_go_on(self.plan, self.stage.store, leave_pools=self._gate is not None)
                 self._dispatch()
                 if not self._busy and not self._wait_for_retry() and not self._close() and not held():
                     break

@@ -73,6 +73,12 @@ POINTS: Final[frozenset[str]] = frozenset(
         "engine.before_step",
         "engine.after_step",
         "worker.before_begin",
+        "run.before_suspended",
+        "run.signed_off",
+        "run.after_suspended",
+        "run.before_resumed",
+        "run.before_worker",
+        "run.before_submitted",
     }
 )
 
