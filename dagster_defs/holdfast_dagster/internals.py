@@ -22,7 +22,7 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 from dagster._core.execution.plan.execute_step import core_dagster_event_sequence_for_step
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.execution.plan.objects import StepFailureData, StepRetryData
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
@@ -114,7 +114,7 @@ def past_retries(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
     of it for the end of a step that nobody has started."""
     last = {event.step_key: n for n, event in enumerate(events)}
     return [
-        event._replace(event_specific_data=StepRetryData(error=event.step_retry_data.error))
+        event._replace(event_specific_data=event.step_retry_data._replace(seconds_to_wait=None))
         if event.is_step_up_for_retry and n < last[event.step_key]
         else event
         for n, event in enumerate(events)
