@@ -156,7 +156,7 @@ class RunSessions:
         if stood.state in ("suspended", "paused"):
             why, leads = self._waits_for(client, driver, stood)
             if _manners.get(self._run_id, Manners()).suspends:
-                raise Suspended(why, links=leads, went_on=partial(driver.went_on, stood))
+                raise Suspended(why, links=leads, went_on=partial(driver.went_on, stood.step))
             context.log.warning(f"{stood.step} waits: {why}")
             return msgspec.structs.replace(result, state="suspended", reason=why)
         raise step_failed(client, driver.execution, stood, result.metadata)

@@ -101,12 +101,12 @@ class Driver:
         self._raise()
         yield news.stood.get(name) or self._after_the_end(name)
 
-    def went_on(self, before: Stood) -> bool:
-        """Whether the step that stood ``before`` (suspended, say) has gone on since, beside another one: then :meth:`step` tells how."""
+    def went_on(self, step: str) -> bool:
+        """Whether a step that was suspended has gone on since, beside another one: then :meth:`step` tells how."""
         for one in self._news.drain():
             if isinstance(one, Told):
                 self._keep(one)
-        return self._news.stood.get(before.step) is not before
+        return any(told.what == "attempt" for told in self._kept.get(step, ()))
 
     def _keep(self, one: Told) -> None:
         self._kept.setdefault(one.step, deque()).append(one)
