@@ -33,7 +33,7 @@ TERMINATE = """mutation ($ids: [String!]!, $policy: TerminateRunPolicy) { termin
 LAUNCH = """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) { __typename
 ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 CANCEL = "mutation ($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }"
-CAN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status canTerminate } } }"
+RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
 BACKFILL = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
 REPOSITORY = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name location { name } partitionSets { name } } } } }"
 
@@ -117,7 +117,7 @@ def test_terminated_runs_leave_nothing_open(house: Any, policy: str) -> None:
     waiting, running = house.launch("asks"), house.launch("long")
     house.until(waiting, "SUSPENDED")
     at(house)
-    assert house.api.ask(CAN, id=waiting)["runOrError"] == {"status": "SUSPENDED", "canTerminate": True}
+    assert house.api.ask(RUN, id=waiting)["runOrError"] == {"status": "SUSPENDED"}
     executions = [house.execution(id) for id in (waiting, running)]
     assert house.api.terminate(waiting, running, policy=policy) == ["TerminateRunSuccess"] * 2
     for id in (waiting, running):
