@@ -174,7 +174,7 @@ def test_a_run_that_waits_is_neither_retried_nor_told_as_failed(house: Any) -> N
     assert house.home.holdfast("answer", prompt.id, "yes").status == 0
     house.until(id, "SUCCESS")
     assert [r.run_id for r in house.instance.get_runs() if r.tags.get("dagster/root_run_id") == id] == []
-    assert (house.kinds(id).count("RUN_SUSPENDED"), house.kinds(id).count("RUN_SUCCESS")) == (1, 1)
+    assert (house.kinds(id).count("RUN_SUSPENDED"), house.kinds(id).count("PIPELINE_SUCCESS")) == (1, 1)
     assert len(alerts(house)) == before
     nothing_left(house)
 
