@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -11,6 +11,7 @@ from holdfast.model.manifest import Manifest, Step
 from holdfast.notebook.finding import Finding, Severity
 from holdfast.notebook.magics import PYTHON_BODY, Magic, understand
 from holdfast.notebook.names import Names, names_of
+from holdfast.notebook.plain import meanings, plainly
 from holdfast.notebook.python import parse
 from holdfast.notebook.reader import Notebook, NotebookCell
 
@@ -80,15 +81,22 @@ def open_book(notebook: Notebook) -> Book:
     manifest = compiled.manifest
     steps = {c.id: s.name for s in manifest.steps for c in s.cells}
     steps |= {c.id: "" for c in [*manifest.setup, manifest.parameters_cell, manifest.injected_cell] if c is not None}
-    pages = tuple(_page(cell, steps[cell.id] or None) for cell in notebook.code_cells if cell.id in steps)
+    cells = [cell for cell in notebook.code_cells if cell.id in steps]
+    trees = {cell.id: _parsed(cell) for cell in cells}
+    known = meanings(tree for tree in trees.values() if tree is not None)
+    pages = tuple(_page(cell, steps[cell.id] or None, trees[cell.id], known) for cell in cells)
     return Book(notebook=notebook, manifest=manifest, compiled=compiled.findings, pages=pages)
 
 
-def _page(cell: NotebookCell, step: str | None) -> Page:
+def _parsed(cell: NotebookCell) -> ast.Module | None:
     try:
-        tree: ast.Module | None = parse(cell.source)
+        return parse(cell.source)
     except SyntaxError:
-        tree = None
+        return None
+
+
+def _page(cell: NotebookCell, step: str | None, tree: ast.Module | None, known: Mapping[str, ast.expr]) -> Page:
+    tree = plainly(tree, known) if tree is not None else None
     shells: list[ShellLine] = []
     magics: list[Magic] = []
     for node in ast.walk(tree) if tree is not None else ():

@@ -81,12 +81,13 @@ def destroys(node: ast.AST) -> str | None:
         root = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
         if METHOD.fullmatch(name):
             return f"{ast.unparse(node.func)}(...)"
+        if name in ("delete", "terminate") and isinstance(node.func.value, ast.Call) and (called(node.func.value) or "")[:1].isupper():
+            return f"{ast.unparse(node.func)}(...)"  # boto3's resources: ec2.Volume("vol-1").delete()
         if name == "delete" and (root in ("requests", "httpx", "session", "http", "client") or _url(node)):
             return f"{ast.unparse(node.func)}(...)"
         if name in ("request", "execute") and node.args:
-            first = node.args[0]
-            text = first.value if isinstance(first, ast.Constant) else None
-            if isinstance(text, str) and ((name == "request" and text.upper() == "DELETE") or SQL.match(text)):
+            text = _literal(node.args[0])
+            if text is not None and ((name == "request" and text.upper() == "DELETE") or SQL.match(text)):
                 return f"{ast.unparse(node.func)}({text[:30]!r} ...)"
     words = command_words(node)
     if words is not None and COMMAND.search(words) and not DRY.search(words) and classify(words) is Effect.WRITE:
@@ -95,11 +96,14 @@ def destroys(node: ast.AST) -> str | None:
 
 
 def _url(node: ast.Call) -> bool:
-    first = node.args[0] if node.args else None
-    text = first.value if isinstance(first, ast.Constant) else None
-    if isinstance(first, ast.JoinedStr) and first.values and isinstance(first.values[0], ast.Constant):
-        text = first.values[0].value
-    return isinstance(text, str) and text.startswith(("http://", "https://"))
+    return (_literal(node.args[0]) or "" if node.args else "").startswith(("http://", "https://"))
+
+
+def _literal(node: ast.expr) -> str | None:
+    """A text as far as it is literal, with X for what is put in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else "X" for v in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
 def command_words(node: ast.Call) -> str | None:
@@ -114,11 +118,7 @@ def command_words(node: ast.Call) -> str | None:
     first = node.args[0] if node.args else None
     if isinstance(first, (ast.List, ast.Tuple)):
         return " ".join(e.value if isinstance(e, ast.Constant) and isinstance(e.value, str) else "X" for e in first.elts)
-    if isinstance(first, ast.Constant) and isinstance(first.value, str):
-        return first.value
-    if isinstance(first, ast.JoinedStr):
-        return "".join(str(v.value) if isinstance(v, ast.Constant) else "X" for v in first.values)
-    return None
+    return _literal(first) if first is not None else None
 
 
 def deeds_of(page: Page) -> list[Deed]:

@@ -9,6 +9,7 @@ COMMAND = re.compile(
     \brm\s+(-\w+\s+)*-\w*[rR] | \brm\s+-\w*f | \bmkfs | \bdd\s.*\bof= | \bshred\b | \bwipefs\b | \btruncate\s+-s
     | \b(kubectl|oc)\s(?:(?![;&|]).)*?\b(delete|drain)\b | \baws\s(?:(?![;&|]).)*?\s(delete|terminate|deregister|purge|remove|batch-delete)-
     | \baws\s(?:(?![;&|]).)*?\bs3\s+(rb|rm)\b | \bgcloud\s(?:(?![;&|]).)*?\bdelete\b | \baz\s(?:(?![;&|]).)*?\bdelete\b
+    | \bfind\s.*\s(-delete\b|-exec(dir)?\s+rm\b) | \bkill\s+-(9|s?\s*(SIG)?KILL)\b | \b(pkill|killall)\s
     | \bdoctl\s.*?\bdelete\b
     | \b(terraform|tofu|pulumi)\s(?:(?![;&|]).)*?\bdestroy\b | \bhelm\s(?:(?![;&|]).)*?\b(uninstall|delete)\b | \bec2\s+(delete|terminate)-
     | \b(docker|podman)\s+(rm|rmi|kill|\w+\s+(rm|prune))\b | \bdropdb\b | \b(drop\s+(table|database|schema)|truncate\s+table)\b

@@ -8,6 +8,7 @@ from holdfast.notebook.checks.failures import Failures
 from holdfast.notebook.checks.gates import Gates
 from holdfast.notebook.checks.guardrails import GuardrailsCheck
 from holdfast.notebook.checks.hygiene import Hygiene
+from holdfast.notebook.checks.loops import Loops
 from holdfast.notebook.checks.names import NamesCheck
 from holdfast.notebook.checks.questions import Questions
 from holdfast.notebook.checks.shell import ShellCheck
@@ -20,6 +21,7 @@ BUILT_IN: tuple[Check, ...] = (
     Failures(),
     Effects(),
     Gates(),
+    Loops(),
     Questions(),
     GuardrailsCheck(),
     ShellCheck(),

@@ -42,17 +42,17 @@ class Failures:
             yield from self._shell(book, page)
 
     def _handler(self, page: Page, block: ast.Try | ast.TryStar, handler: ast.ExceptHandler) -> Iterable[Finding]:
-        if not _broad(handler) or not _risky(block.body):
-            return
-        body = handler.body
-        if any(isinstance(n, ast.Raise) for s in body for n in ast.walk(s)):
+        body, broad = handler.body, _broad(handler)
+        if not _risky(block.body) or any(isinstance(n, ast.Raise) for s in body for n in ast.walk(s)):
             return
         what = "every exception" if handler.type is None else f"'except {ast.unparse(handler.type)}'"
-        returned = next((s for s in body if isinstance(s, ast.Return)), None)
-        if returned is not None and returned.value is not None and _is_error_value(returned.value, handler.name):
-            message = f"{what} is turned into a return value: the step succeeds although it failed"
-            yield page.finding("NB302", "warning", returned, message, "let it raise: it is then retried, recorded and shown to a person")
-        elif all(_passive(s) for s in body):
+        told = next(
+            (s for s in body if isinstance(s, (ast.Return, ast.Assign)) and s.value is not None and _is_told(s, handler, broad)), None
+        )
+        if told is not None:
+            message = f"{what} is turned into a value: the step succeeds although it failed"
+            yield page.finding("NB302", "warning", told, message, "let it raise: it is then retried, recorded and shown to a person")
+        elif broad and all(_passive(s) for s in body):
             cure = "name the one exception that may pass, or let it raise: it is then retried, recorded and shown to a person"
             yield page.finding("NB301", "warning", handler, f"{what} is swallowed here: a failure looks like success", cure)
 
@@ -116,6 +116,17 @@ def _passive(statement: ast.stmt) -> bool:
             isinstance(statement.value, (ast.List, ast.Dict)) and not ast.unparse(statement.value)[1:-1]
         )
     return False
+
+
+def _is_told(statement: ast.Return | ast.Assign, handler: ast.ExceptHandler, broad: bool) -> bool:
+    """Whether the exception is handed on as data. One that is named may be an answer (``KeyError``: None) unless its text is kept."""
+    value = statement.value
+    assert value is not None
+    if broad and isinstance(statement, ast.Return):
+        return _is_error_value(value, handler.name)
+    kept = any(isinstance(n, ast.Name) and n.id == handler.name for n in ast.walk(value))
+    speaks = isinstance(value, ast.Dict) and any(isinstance(k, ast.Constant) and "err" in str(k.value).lower() for k in value.keys)
+    return kept and (speaks or (isinstance(statement, ast.Return) and isinstance(value, (ast.Tuple, ast.JoinedStr))))
 
 
 def _is_error_value(node: ast.expr, caught: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 
 from holdfast.model.guardrail import Limits
@@ -15,7 +16,10 @@ from holdfast.notebook.metadata import runbook_metadata
 _REFUSALS = frozenset(
     "no n nope abort cancel cancelled stop decline declined reject rejected deny denied refuse refused skip leave false never".split()
 )
-_CONSENTS = frozenset("yes y ok okay approve approved go proceed continue accept accepted true sure confirm confirmed".split())
+_CONSENTS = frozenset("yes y ok okay approve approved go proceed continue accept accepted true sure confirm confirmed approved_by".split())
+_KEEPING = re.compile(
+    r"(do you want to |shall (we|i) |should (we|i) |may (we|i) )?(keep|leave|spare|retain|preserve|skip|abort|cancel|stop here)\b"
+)
 
 
 class Gates:
@@ -24,31 +28,34 @@ class Gates:
     codes = {
         "NB501": "a gate with an inverted condition",
         "NB502": "an answer that nobody looks at",
-        "NB503": "a loop over the unfiltered list",
         "NB504": "a deed that destroys, without a gate",
     }
 
     def run(self, book: Book) -> Iterable[Finding]:
-        """Look at every condition on an answer, every loop and every deed."""
-        answers = _answers(book)
+        """Look at every condition on an answer and every deed."""
+        answers, inside = _answers(book), _destroyers(book)
         for page in book.pages:
             for node in page.walk():
-                if isinstance(node, ast.If):
-                    yield from self._condition(page, node, answers)
+                for test, yes, no in _branches(node, answers):
+                    yield from self._condition(page, node, (test, yes, no), inside)
+            step = book.step_of(page)
+            if step is not None and step.policy.when and _sense(_parsed(step.policy.when), answers) is False:
+                for deed in deeds_of(page)[:1]:
+                    message = f"'{deed.text}' happens when the person says no: the step's `when` is inverted"
+                    yield page.finding("NB501", "error", deed.line, message, "turn the condition round")
         yield from self._ignored(book)
-        yield from self._unfiltered(book)
         yield from self._ungated(book)
 
-    def _condition(self, page: Page, node: ast.If, answers: dict[str, str]) -> Iterable[Finding]:
-        sense = _sense(node.test, answers)
-        if sense is None:
-            return
-        yes, no = (node.body, node.orelse) if sense else (node.orelse, node.body)
+    def _condition(self, page: Page, node: ast.AST, branch: Branch, inside: dict[str, Deed]) -> Iterable[Finding]:
+        consent, yes, no = branch
+        calls = (inside[c] for s in no for n in ast.walk(s) if (c := called(n)) in inside)
         deed = next((d for s in no for n in ast.walk(s) if (d := destroys(n))), None) or _destroying_shell(page, no)
+        deed = deed or next((d.text for d in calls), None)
         if deed is None and yes and only_aborts(yes):
             deed = acts(no, page)
-        if deed is None and sense and not node.orelse and _ends(node.body):
-            deed = next((d.text for d in deeds_of(page) if d.line > (node.end_lineno or node.lineno)), None)
+        if deed is None and consent and isinstance(node, ast.If) and not node.orelse:
+            until = _ends(page, node)
+            deed = next((d.text for d in deeds_of(page) if (node.end_lineno or 0) < d.line <= until), None)
         if deed is not None:
             message = f"'{deed}' happens when the person says no: the condition is inverted"
             yield page.finding("NB501", "error", node, message, "turn the condition round")
@@ -68,30 +75,9 @@ class Gates:
                         message = f"the answer kept in {names[0]!r} is never looked at: whatever the person says, the same happens"
                         yield page.finding("NB502", "warning", node, message, f"act on {names[0]!r}")
 
-    def _unfiltered(self, book: Book) -> Iterable[Finding]:
-        """``old = [v for v in volumes if ...]`` and then a deed over ``volumes``."""
-        filtered: dict[str, tuple[str, Page]] = {}
-        for page in book.pages:
-            for statement in page.tree.body if page.tree is not None else ():
-                source = _filter_of(statement)
-                if source is not None:
-                    filtered[source[0]] = (source[1], page)
-                for node, over, deed in _loops(statement, page):
-                    if over not in filtered or filtered[over][0] in _iterated(book):
-                        continue
-                    kept, where = filtered[over]
-                    message = f"'{deed}' is done for all of {over!r}, although {kept!r} was filtered from it (cell {where.cell.index})"
-                    yield page.finding("NB503", "warning", node, message, f"go over {kept!r}, or remove it")
-
     def _ungated(self, book: Book) -> Iterable[Finding]:
         limits = runbook_metadata(book.notebook.metadata.get("holdfast"))[0].limits
-        inside: dict[str, Deed] = {}
-        for page in book.pages:
-            inside |= {d.function: d for d in deeds_of(page) if d.function}
-        for name, body in ((n, b) for p in book.pages for n, b in p.names.functions.items()):
-            for event in body:  # a function that calls one which destroys
-                if event.kind == "read" and event.name in inside and name not in inside:
-                    inside[name] = inside[event.name]
+        inside = _destroyers(book)
         for page in book.pages:
             step = book.step_of(page)
             if step is None or step.teardown_of is not None or step.policy.approval or _capped(step.policy) or _capped(limits):
@@ -113,32 +99,90 @@ class Gates:
                 yield page.finding("NB504", "warning", line, f"'{text}' asks nobody first", cure, column=column)
 
 
+#: Whether a block is for consent, or its other one is; what is done on a yes, and on a no.
+Branch = tuple[bool, list[ast.stmt], list[ast.stmt]]
+
+
+def _branches(node: ast.AST, answers: dict[str, str]) -> Iterator[Branch]:
+    """What a node does on a person's yes and no: ``if``, ``while``, ``match``, ``x if y else z``, ``y and x``."""
+    if isinstance(node, (ast.If, ast.While, ast.IfExp)):
+        sense = _sense(node.test, answers)
+        if sense is None:
+            return
+        then, other = _block(node.body), _block(node.orelse)
+        yield sense, *((then, other) if sense else (other, then))
+    elif isinstance(node, ast.BoolOp) and len(node.values) > 1:
+        sense = _sense(node.values[0], answers)
+        if sense is None:
+            return
+        rest = [statement for value in node.values[1:] for statement in _block(value)]
+        happy = sense is isinstance(node.op, ast.And)  # whether the rest is done on a yes
+        yield True, *((rest, []) if happy else ([], rest))
+    elif isinstance(node, ast.Match) and _asked(node.subject, answers):
+        for case in node.cases:
+            words = [p.value for p in ast.walk(case.pattern) if isinstance(p, ast.MatchValue)]
+            if words and all(_word(word) is False for word in words):
+                yield False, [], case.body
+
+
+def _block(way: list[ast.stmt] | ast.expr) -> list[ast.stmt]:
+    return [ast.copy_location(ast.Expr(way), way)] if isinstance(way, ast.expr) else way
+
+
+def _destroyers(book: Book) -> dict[str, Deed]:
+    """The functions that destroy, by themselves or by what they call."""
+    inside: dict[str, Deed] = {}
+    for page in book.pages:
+        inside |= {d.function: d for d in deeds_of(page) if d.function}
+    for name, body in ((n, b) for p in book.pages for n, b in p.names.functions.items()):
+        for event in body:  # a function that calls one which destroys
+            if event.kind == "read" and event.name in inside and name not in inside:
+                inside[name] = inside[event.name]
+    return inside
+
+
 def _answers(book: Book) -> dict[str, str]:
-    """Name -> the gate whose answer it holds."""
+    """Name -> the gate whose answer it holds. A no to "keep it?" is none of those that count here."""
     found: dict[str, str] = {}
     for page in book.pages:
         for node in page.walk():
             value = node.value if isinstance(node, (ast.Assign, ast.NamedExpr)) else None
             targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.NamedExpr) else []
-            if value is not None and is_gate(value):
-                found |= {t.id: called(value) or "" for t in targets if isinstance(t, ast.Name)}
+            gates = [value] if not isinstance(value, ast.IfExp) else [value.body, value.orelse]
+            gate = next((g for g in gates if g is not None and is_gate(g)), None)
+            if gate is not None and not _about_keeping(gate):
+                found |= {t.id: called(gate) or "" for t in targets if isinstance(t, ast.Name)}
     return found
 
 
-def _sense(test: ast.expr, answers: dict[str, str]) -> bool | None:
+def _about_keeping(gate: ast.expr) -> bool:
+    """Whether a yes means that nothing is done."""
+    texts = [n.value for n in ast.walk(gate) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return bool(texts) and _KEEPING.match(texts[0].strip().lower()) is not None
+
+
+def _sense(test: ast.expr | None, answers: dict[str, str]) -> bool | None:
     """True when ``test`` holds on consent, False when it holds on refusal, None when it is no question of that kind."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
         inner = _sense(test.operand, answers)
         return None if inner is None else not inner
     if isinstance(test, ast.NamedExpr):
         return _sense(test.value, answers)
-    if isinstance(test, ast.Compare) and len(test.ops) == 1 and _asked(test.left, answers):
-        word = _word(test.comparators[0])
+    if isinstance(test, ast.BoolOp):
+        senses = {s for value in test.values if (s := _sense(value, answers)) is not None}
+        return senses.pop() if len(senses) == 1 else None
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        left, right = test.left, test.comparators[0]
+        if isinstance(left, ast.Constant) and isinstance(test.ops[0], (ast.Eq, ast.NotEq)):
+            left, right = right, left
+        word = _word(right) if _asked(left, answers) else None
         if word is None:
             return None
         if isinstance(test.ops[0], (ast.NotEq, ast.IsNot, ast.NotIn)):
             return not word
         return word if isinstance(test.ops[0], (ast.Eq, ast.Is, ast.In)) else None
+    if isinstance(test, ast.Call) and isinstance(test.func, ast.Attribute) and test.func.attr == "startswith" and test.args:
+        return _word(test.args[0]) if _asked(test.func.value, answers) else None
     if isinstance(test, (ast.Call, ast.Name, ast.Attribute, ast.Subscript)):
         gate = _asked(test, answers)
         return True if gate in ("confirm", "approve") else None
@@ -148,7 +192,7 @@ def _sense(test: ast.expr, answers: dict[str, str]) -> bool | None:
 def _asked(node: ast.expr, answers: dict[str, str]) -> str | None:
     """The gate behind an expression: the call itself, a name that holds its answer, ``.lower()`` or ``["approved"]`` of it."""
     if is_gate(node):
-        return called(node)
+        return None if _about_keeping(node) else called(node)
     if isinstance(node, ast.Name):
         return answers.get(node.id)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("lower", "strip", "upper", "casefold"):
@@ -182,63 +226,26 @@ def _destroying_shell(page: Page, body: list[ast.stmt]) -> str | None:
     return next((t for s in page.shells if id(s.node) in inside for t, _ in destroying_commands(s)), None)
 
 
-def _ends(body: list[ast.stmt]) -> bool:
-    last = body[-1]
-    return isinstance(last, ast.Raise) or (isinstance(last, ast.Expr) and called(last.value) in ("exit", "quit"))
+def _ends(page: Page, node: ast.If) -> int:
+    """The last line that is not come to when the block of ``node`` is gone through; 0 when the block does not end anything."""
+    last = node.body[-1]
+    if isinstance(last, ast.Return):
+        around = [n for n in page.walk() if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and last in ast.walk(n)]
+        return max((n.end_lineno or 0 for n in around), default=0)
+    ends = isinstance(last, ast.Raise) or (isinstance(last, ast.Expr) and called(last.value) in ("exit", "quit"))
+    return 1 << 30 if ends else 0
 
 
 def _names_in(expression: str) -> Iterator[ast.Name]:
+    parsed = _parsed(expression)
+    yield from (n for n in (ast.walk(parsed) if parsed is not None else ()) if isinstance(n, ast.Name))
+
+
+def _parsed(expression: str) -> ast.expr | None:
     try:
-        yield from (n for n in ast.walk(ast.parse(expression.strip(), mode="eval")) if isinstance(n, ast.Name))
+        return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError):
-        return
-
-
-def _filter_of(statement: ast.stmt) -> tuple[str, str] | None:
-    """(source, filtered) of ``filtered = [x for x in source if ...]``, ``list(filter(f, source))`` or ``source[source.a > 1]``."""
-    if not (isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)):
         return None
-    value, name = statement.value, statement.targets[0].id
-    if isinstance(value, ast.Call) and called(value) in ("list", "sorted", "tuple") and value.args:
-        value = value.args[0]
-    source: ast.AST | None = None
-    if isinstance(value, (ast.ListComp, ast.SetComp, ast.GeneratorExp)) and len(value.generators) == 1 and value.generators[0].ifs:
-        source = value.generators[0].iter
-    elif isinstance(value, ast.Call) and called(value) == "filter" and len(value.args) == 2:
-        source = value.args[1]
-    elif isinstance(value, ast.Subscript) and isinstance(value.slice, (ast.Compare, ast.BinOp)):
-        source = value.value
-    return (source.id, name) if isinstance(source, ast.Name) and source.id != name else None
-
-
-def _loops(statement: ast.stmt, page: Page) -> Iterator[tuple[ast.AST, str, str]]:
-    """(node, name gone over, deed) of each unconditional deed over a whole list, by loop or by ``for_each``."""
-    functions = {d.function: d.text for d in deeds_of(page) if d.function}
-    for node in ast.walk(statement):
-        if isinstance(node, (ast.For, ast.AsyncFor)) and isinstance(node.iter, ast.Name):
-            plain = [s for s in node.body if not isinstance(s, (ast.If, ast.Match))]
-            chooses = any(isinstance(n, ast.Continue) for s in node.body for n in ast.walk(s))
-            deed = None if chooses else acts(plain, page)
-            if deed is None and not chooses:
-                deed = next((functions[c] for s in plain for n in ast.walk(s) if (c := called(n)) in functions), None)
-            if deed is not None:
-                yield node, node.iter.id, deed
-        elif called(node) == "for_each" and isinstance(node, ast.Call) and len(node.args) > 1 and isinstance(node.args[0], ast.Name):
-            function = node.args[1]
-            if isinstance(function, ast.Name):
-                yield node, node.args[0].id, function.id
-
-
-def _iterated(book: Book) -> set[str]:
-    """The names that are gone over somewhere."""
-    found: set[str] = set()
-    for page in book.pages:
-        for node in page.walk():
-            if isinstance(node, (ast.For, ast.AsyncFor)):
-                found |= {n.id for n in ast.walk(node.iter) if isinstance(n, ast.Name)}
-            elif called(node) in ("for_each", "map", "delete", "submit") and isinstance(node, ast.Call):
-                found |= {n.id for a in node.args for n in ast.walk(a) if isinstance(n, ast.Name)}
-    return found
 
 
 def _capped(of: Policy | Limits) -> bool:

@@ -25,6 +25,9 @@ _CLUSTER_WIDE = re.compile(
     r"|ingressclass(es)?|volumeattachments?|csidrivers?|csinodes?)(/.*)?"
 )
 _SCOPE = re.compile(r"-n.*|--namespace(=.*)?|--context(=.*)?|-A|--all-namespaces(=.*)?|--raw(=.*)?")
+_CURRENT = re.compile(
+    r"\bset-context\s(?=[^\n]*--current)(?=[^\n]*--namespace)|\bkubens\s+\w"
+)  # says which namespace the next commands mean
 _BRACED = re.compile(r"(?<![$\\{\w.])\{([A-Za-z_]\w*)\}(?!\})")
 _DOLLAR = re.compile(r"(?<![\\$])\$\{?([A-Za-z_]\w*)")
 
@@ -59,7 +62,8 @@ class ShellCheck:
                     yield from self._kubectl(page, words, getattr(node, "lineno", 1))
 
     def _kubectl(self, page: Page, text: str, first: int) -> Iterable[Finding]:
-        if "kubectl" not in text and not re.search(r"\boc\s", text):
+        text = _spelt_out(text)
+        if not re.search(r"\b(kubectl|oc|k)\s", text) or _CURRENT.search(text):
             return
         try:
             commands = read_line(text).commands
@@ -69,7 +73,7 @@ class ShellCheck:
             shown = _unscoped(command)
             if shown is None:
                 continue
-            number = next((n for n, line in enumerate(text.split("\n")) if shown.split()[1] in line and "kubectl" in line), 0)
+            number = next((n for n, line in enumerate(text.split("\n")) if shown.split()[1] in line and shown.split()[0] in line), 0)
             writes = classify(shown) is not Effect.READ
             message = f"'{shown[:60]}' goes to whatever namespace and cluster the kubeconfig names just then"
             yield page.finding("NB601", "warning" if writes else "info", first + number, message, "add -n NAMESPACE (and --context)")
@@ -119,6 +123,13 @@ def _locals_around(page: Page, node: ast.AST) -> set[str]:
     return names
 
 
+def _spelt_out(text: str) -> str:
+    """A script with ``$K`` written as what ``K=kubectl`` says."""
+    for name, value in re.findall(r"(?:^|[\s;])(\w+)=[\"']?(kubectl|oc)\b[\"']?", text):
+        text = re.sub(rf"\$(\{{{name}\}}|{name}\b)", value, text)
+    return text
+
+
 def _try(line: str) -> tuple[Simple, ...]:
     try:
         return read_line(line).commands
@@ -132,7 +143,7 @@ def _unscoped(command: Simple) -> str | None:
         if words[0].startswith("KUBECONFIG="):
             return None
         words = words[1:]
-    if len(words) < 2 or words[0] not in ("kubectl", "oc"):
+    if len(words) < 2 or words[0] not in ("kubectl", "oc", "k"):
         return None
     rest = words[1:]
     if any(_SCOPE.fullmatch(w) or w.startswith((UNKNOWN, "{")) for w in rest):
