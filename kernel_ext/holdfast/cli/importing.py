@@ -18,7 +18,7 @@ def import_runbook(desk: Desk, source: Path, output: Path | None) -> None:
     """Make the skeleton of a runbook from SOURCE, a plain notebook or an alert runbook in Markdown. Commands become steps, placeholders
     become parameters, what destroys asks first; what could not be decided is marked TODO."""
     from holdfast.cli.files import write_text
-    from holdfast.notebook.importing import from_markdown, from_notebook
+    from holdfast.notebook.importing import from_bytes, from_markdown, from_notebook
     from holdfast.notebook.reader import read
 
     target = output or source.with_name(source.stem + ".runbook.ipynb")
@@ -28,8 +28,8 @@ def import_runbook(desk: Desk, source: Path, output: Path | None) -> None:
         made = from_notebook(read(source).content)
     else:
         try:
-            made = from_markdown(source.read_text("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
+            made = from_markdown(*from_bytes(source.read_bytes()))
+        except OSError as error:
             raise bad_input(f"the file cannot be read: {error}", "Give a notebook or a Markdown file.", file=str(source)) from None
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     write_text(target, text)

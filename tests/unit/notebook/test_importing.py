@@ -44,12 +44,11 @@ def test_an_alert_runbook_becomes_steps_with_parameters_and_a_gate() -> None:
     book = from_markdown(ALERT)
     manifest = examine(read(book, name="crash")).manifest
     assert [s.name for s in manifest.steps] == ["look", "delete-the-pod", "query"]
-    assert [p.name for p in manifest.parameters] == ["namespace", "pod"]
-    found = sources(book)
-    assert found[2][1] == "!kubectl -n {namespace} get pods\n!kubectl -n {namespace} logs {pod} --previous"
-    assert "confirm(" in found[3][1]
-    assert found[3][1].index("confirm(") < found[3][1].index("!kubectl")
-    assert found[4][1].startswith("# TODO: this is promql")
+    assert [p.name for p in manifest.parameters] == ["namespace", "pod", "prometheus_url"]
+    found = {tags[0]: source for tags, source in sources(book)}
+    assert found["step:look"] == "!kubectl -n {namespace} get pods\n!kubectl -n {namespace} logs {pod} --previous"
+    assert found["step:delete-the-pod"].index("confirm(") < found["step:delete-the-pod"].index("!kubectl")
+    assert found["step:query"] == "# TODO: parameter prometheus_url\ndisplay(metrics.query('rate(restarts[5m])'))"
     assert [f for f in check(read(book, name="crash")) if f.severity == "error" or f.code == "NB504"] == []
     prose = [c["source"] for c in book["cells"] if c["cell_type"] == "markdown"]
     assert "Call the owner" in prose[-2]
