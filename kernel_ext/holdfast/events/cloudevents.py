@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from holdfast.errors import RequestError
+from holdfast.events.reading import read_json
 from holdfast.model.event import Event
 
 SPEC: Final = "1.0"
@@ -19,6 +20,7 @@ STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 
 _NAMED: Final = ("id", "source", "type", "subject", "time", "datacontenttype", "dataschema")
+_LONGEST: Final = 1000  # characters of an attribute that the inbox finds events by
 _REQUIRED: Final = ("id", "source", "type")
 _NAME: Final = re.compile(r"[a-z0-9]+")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
@@ -28,6 +30,15 @@ _PLAIN: Final = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"%')
 def misunderstood(what: str, **where: Any) -> RequestError:
     """HF722."""
     return RequestError("HF722", what, cure="Send a CloudEvent 1.0, or name the source that the request comes from.", **where)
+
+
+def json_of(body: bytes) -> Any:
+    """A JSON body's value. Raises ``RequestError`` HF722."""
+    try:
+        return read_json(body)
+    except ValueError as error:
+        why = ": it is nested too deeply" if "deep" in str(error) else ""
+        raise misunderstood(f"the body is not JSON{why}") from None
 
 
 def read_http(headers: Mapping[str, str], body: bytes) -> list[Event]:
@@ -42,12 +53,12 @@ def read_http(headers: Mapping[str, str], body: bytes) -> list[Event]:
     found = {name.lower(): value for name, value in headers.items()}
     media = found.get("content-type", "").partition(";")[0].strip().lower()
     if media == BATCH:
-        batch = _json(body)
+        batch = json_of(body)
         if not isinstance(batch, list):
             raise misunderstood("a batch must be a JSON array")
         return [from_json(one, place=f"[{n}]") for n, one in enumerate(batch)]
     if media == STRUCTURED:
-        return [from_json(_json(body))]
+        return [from_json(json_of(body))]
     if media.startswith("application/cloudevents"):
         raise misunderstood(f"events as {media} are not taken")
     if "ce-specversion" in found:
@@ -114,7 +125,7 @@ def _binary(headers: Mapping[str, str], body: bytes, media: str) -> Event:
 
 def _payload(body: bytes, media: str) -> Any:
     if media == JSON or media.endswith("+json"):
-        return _json(body) if body else None
+        return json_of(body) if body else None
     if media.startswith("text/"):
         try:
             return body.decode()
@@ -130,6 +141,8 @@ def _event(attributes: dict[str, Any], data: Any, place: str | None) -> Event:
     for name in _REQUIRED:
         if not isinstance(attributes.get(name), str) or not attributes[name].strip():
             raise misunderstood(f"the attribute {name} is missing or empty", event=place)
+        if len(attributes[name]) > _LONGEST:
+            raise misunderstood(f"the attribute {name} is longer than {_LONGEST:,} characters", event=place)
     for name, value in attributes.items():
         if not _NAME.fullmatch(name):
             raise misunderstood(f"{name!r} cannot be the name of an attribute: lower-case letters and digits only", event=place)
@@ -145,6 +158,11 @@ def _event(attributes: dict[str, Any], data: Any, place: str | None) -> Event:
     return Event(**named, data=data, extensions=attributes)
 
 
+def time_or_none(value: Any) -> str | None:
+    """``value`` when it is an RFC 3339 time."""
+    return value if isinstance(value, str) and _is_time(value) else None
+
+
 def _is_time(text: str) -> bool:
     if not _TIME.fullmatch(text):
         return False
@@ -153,17 +171,6 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return text[17:19] == "60"  # a leap second
     return True
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise misunderstood("the body is not JSON") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from holdfast.events.near import Trouble, did_you_mean, known_keys
@@ -45,12 +46,20 @@ def _ordered(compare: Callable[[Any, Any], bool]) -> Check:
     return check
 
 
+def _time(text: str) -> datetime:
+    """RFC 3339 and its kin, else as mails and HTTP write it. Raises ``ValueError``."""
+    try:
+        return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text.strip()))
+    except ValueError:
+        return parsedate_to_datetime(text)
+
+
 def _age(compare: Callable[[float, float], bool]) -> Check:
     def check(value: Any, pattern: Any) -> bool:
         if isinstance(value, int | float) and not isinstance(value, bool):
             at = float(value) / (1000 if value > 1e11 else 1)  # milliseconds, as some vendors write them
         else:
-            found = datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", str(value)))
+            found = _time(str(value))
             at = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
         return compare(clock.now() - at, float(pattern))
 
@@ -97,6 +106,12 @@ _NO_PATTERN: Final = ("exists", "nexists")
 _REGULAR: Final = ("regex", "iregex", "matchregex")
 
 
+def _named(kind: Any) -> str:
+    """An operator's long name; StackStorm's are the same in any case."""
+    name = str(kind).lower()
+    return ALIASES.get(name, name)
+
+
 def check_criteria(criteria: Any, inside: str = "criteria.") -> None:
     """Raise :class:`Trouble` for the first thing in ``criteria`` that cannot be used."""
     if not isinstance(criteria, Mapping):
@@ -114,7 +129,7 @@ def check_criteria(criteria: Any, inside: str = "criteria.") -> None:
 
 def _check_criterion(criterion: Mapping[str, Any], key: str) -> None:
     kind = criterion["type"]
-    name = ALIASES.get(kind, kind)
+    name = _named(kind)
     if name == "search":
         known_keys(criterion, ("type", "condition", "pattern"), f"{key}.")
         if criterion.get("condition", "any") not in _CONDITIONS:
@@ -148,13 +163,13 @@ def unmet(criteria: Mapping[str, Any], scope: Mapping[str, Any], render: Callabl
         value = None if found is MISSING else found
         if not _met(criterion, value, render):
             shown = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."
-            pattern = f" {criterion['pattern']!r}" if "pattern" in criterion and criterion["type"] != "search" else ""
+            pattern = f" {criterion['pattern']!r}" if "pattern" in criterion and _named(criterion["type"]) != "search" else ""
             return f"{path} is {'not there' if found is MISSING else shown}, not {criterion['type']}{pattern}"
     return None
 
 
 def _met(criterion: Mapping[str, Any], value: Any, render: Callable[[Any], Any]) -> bool:
-    kind = ALIASES.get(criterion["type"], criterion["type"])
+    kind = _named(criterion["type"])
     if kind == "search":
         return _search(value, criterion["pattern"], criterion.get("condition", "any"), render)
     try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from holdfast.errors import LookupFailedError, RequestError
+from holdfast.events.cloudevents import misunderstood
 from holdfast.events.settings import EventsFile
 from holdfast.events.signatures import refused
 from holdfast.foundation import clock, faults
+from holdfast.foundation.secrets import Redactor, is_secret_name
 from holdfast.journal.store import Store
 from holdfast.model.event import Event
 from holdfast.model.stream import Line, LineDraft
@@ -19,6 +21,7 @@ from holdfast.model.stream import Line, LineDraft
 INBOX: Final = "events"
 
 _KIND: Final = "event"
+_LONGEST: Final = 1000  # characters of what events are found by
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,25 +62,50 @@ def receive(
         found = given.source.read(source, lower, body, given.trust)
     except RequestError as error:
         raise RequestError(error.code, error.what, cure=error.cure, **{**error.where, "source": source}) from None
-    return accept(store, found, via=known or source)
+    return accept(store, found, via=known or source, keep=given.keep)
 
 
-def accept(store: Store, events: Iterable[Event], *, via: str) -> list[Accepted]:
-    """Put events into the inbox, all or none; one that is there already (same source, same id) is not put in again.
+def accept(store: Store, events: Iterable[Event], *, via: str, keep: Collection[str] = ()) -> list[Accepted]:
+    """Put events into the inbox, all or none; one that is there already (same source, same id) is not put in again. Credentials in them are
+    masked first (see :func:`without_secrets`).
 
     Args:
         via: the source's name, or who sends, for the record.
+        keep: names of fields that are no secrets, whatever they are called.
 
     Raises:
-        StoreError.
+        RequestError: HF722, id, type or subject cannot be kept. StoreError.
     """
-    drafts = [
-        LineDraft(kind=_KIND, key=event.type, once=f"{event.source}\n{event.id}", actor=via, body=msgspec.msgpack.encode(event))
-        for event in events
-    ]
+    drafts = [_draft(event, via) for event in without_secrets(events, keep)]
     added = store.streams.add(INBOX, drafts) if drafts else []
     faults.point("event.after_receive")
     return [msgspec.structs.replace(_accepted(one.line), new=one.new) for one in added]
+
+
+def without_secrets(events: Iterable[Event], keep: Collection[str] = ()) -> list[Event]:
+    """Events in whose data and extensions everything is masked that stands under the name of a secret (``token``, ``db_password``,
+    ``Authorization``), and what texts carry of the kind: passwords in addresses, ``Bearer ...``, ``token=...``."""
+    kept = {name.lower() for name in keep}
+    redactor = Redactor(is_secret=lambda name: is_secret_name(name) and name.lower() not in kept)
+
+    def masked(data: Any) -> Any:
+        if not isinstance(data, bytes):
+            return redactor.redact(data)
+        text = data.decode("utf-8", "surrogateescape")
+        return redactor.text(text).encode("utf-8", "surrogateescape")
+
+    return [
+        msgspec.structs.replace(e, source=redactor.text(e.source), data=masked(e.data), extensions=redactor.redact(e.extensions))
+        for e in events
+    ]
+
+
+def _draft(event: Event, via: str) -> LineDraft:
+    for name in ("id", "type", "subject"):
+        text = getattr(event, name) or ""
+        if len(text) > _LONGEST or any(ord(c) < 32 for c in text):
+            raise misunderstood(f"its {name} is longer than {_LONGEST:,} characters, or holds control characters")
+    return LineDraft(kind=_KIND, key=event.type, once=f"{event.source}\n{event.id}", actor=via, body=msgspec.msgpack.encode(event))
 
 
 def list_events(

@@ -17,7 +17,7 @@ from holdfast.events.sources import SOURCES
 _HASHES: Final = ("sha256", "sha1", "sha512")
 _SOURCE: Final = (
     "type", "secret", "secrets", "token", "tokens", "window", "header", "prefix", "algorithm", "timestamp_header", "event_type",
-    "event_id", "event_subject",
+    "event_id", "event_subject", "keep",
 )  # fmt: skip
 _SINK: Final = ("url", "file", "types", "runbooks", "headers", "secret", "timeout", "from", "enabled")
 
@@ -28,6 +28,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     source: Source
     trust: Trust = Trust()
+    keep: tuple[str, ...] = ()  # names of fields that are no secrets, whatever they are called
 
 
 class SinkSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +111,10 @@ def _source(name: str, table: Any, base: Path) -> SourceSettings:
     )
     if kind == "pagerduty" and trust.tokens:
         raise Trouble("PagerDuty signs with a secret", key="token", cure='Write secret = "env:NAME" instead.')
-    return SourceSettings(name=name, source=SOURCES[kind], trust=trust)
+    keep = expect(table, "keep", list, "a list of names", [])
+    if not all(isinstance(one, str) for one in keep):
+        raise Trouble("keep must be a list of names", key="keep")
+    return SourceSettings(name=name, source=SOURCES[kind], trust=trust, keep=tuple(keep))
 
 
 def _secrets(table: Mapping[str, Any], key: str, base: Path) -> tuple[bytes, ...]:

@@ -38,9 +38,11 @@ class Redactor:
 
     Args:
         values: secrets known from the start.
+        is_secret: whether a name says that its value is one; by default those of :data:`NAMES`.
     """
 
-    def __init__(self, values: tuple[str, ...] = ()) -> None:
+    def __init__(self, values: tuple[str, ...] = (), *, is_secret: Callable[[str], bool] | None = None) -> None:
+        self._is_secret = is_secret or _is_secret
         self._lock = threading.Lock()
         self._values: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
@@ -72,7 +74,10 @@ class Redactor:
         if type(value) is str:
             return self.text(value)
         if isinstance(value, Mapping):
-            return {name: MASK if _is_secret(name) and item is not None else self.redact(item) for name, item in value.items()}
+            return {
+                name: MASK if isinstance(name, str) and self._is_secret(name) and item is not None else self.redact(item)
+                for name, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
             return [self._pair(item) for item in value]
         if isinstance(value, str):
@@ -106,7 +111,7 @@ class Redactor:
 
     def _pair(self, item: Any) -> Any:
         """Headers come as pairs too."""
-        if isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str) and _is_secret(item[0]):
+        if isinstance(item, (list, tuple)) and len(item) == 2 and isinstance(item[0], str) and self._is_secret(item[0]):
             return [item[0], MASK]
         return self.redact(item)
 
@@ -150,5 +155,5 @@ def is_secret_name(name: str) -> bool:
     return _is_secret(name) or _SECRET_NAME.fullmatch(name) is not None
 
 
-def _is_secret(name: Any) -> bool:
-    return isinstance(name, str) and name.lower().replace("-", "").replace("_", "") in NAMES
+def _is_secret(name: str) -> bool:
+    return name.lower().replace("-", "").replace("_", "") in NAMES

@@ -43,6 +43,77 @@ def test_operators(kind: str, value: Any, pattern: Any, met: bool) -> None:
     assert (unmet(criteria, {"data": {"x": value}}) is None) is met
 
 
+# What StackStorm's rules engine makes of values that its sensors send: operators named in any case, regular expressions over lines,
+# dots and line ends, patterns that are texts of a kind, values that are missing or of another type (an operator that cannot take one is not met).
+STACKSTORM: list[tuple[str, Any, Any, bool]] = [
+    ("EQUALS", "a", "a", True), ("iEquals", "ABC", "abc", True), ("Timediff_GT", "2014-07-01T00:01:01.000000", 1, True),
+    ("NIN", "a", [], True), ("equals", "1", 1, False), ("equals", [1, 2], [1, 2], True), ("equals", {"a": 1}, {"a": 1}, True),
+    ("equals", "", "", True), ("equals", "\u00fc", "\u00fc", True), ("nequals", 1, "1", True), ("nequals", [1], [1], False),
+    ("nequals", None, "", True), ("iequals", "ST\u00d6RUNG", "st\u00f6rung", True), ("iequals", 1, "1", False),
+    ("iequals", ["A"], "a", False), ("matchwildcard", "v1", "v*", True), ("matchwildcard", "V1", "v*", False),
+    ("matchwildcard", "bar3", "bar[0-9]", True), ("matchwildcard", "barx", "bar[!0-9]", True), ("matchwildcard", "", "*", True),
+    ("matchwildcard", "a/b", "*b", True), ("matchwildcard", 5, "*", False), ("matchregex", "v1_foo", "v1.*", True),
+    ("matchregex", "foo v1", "v1.*", False), ("matchregex", "test foo\nbar", "test.*bar", True),
+    ("regex", "test foo\nbar", "test.*bar", False), ("regex", "foo v1 bar", "v1$", False), ("regex", "foo\nv1", r"\nv1$", True),
+    ("regex", "foo v1 bar", "v[0-9]", True), ("regex", "V1", "v1", False), ("iregex", "foo V1", "v1", True),
+    ("iregex", "x\nTEST", "(?m)^test$", True), ("iregex", "a\nb", "a.b", False), ("regex", 10, "1", False),
+    ("regex", ["v1"], "v1", False), ("matchregex", "v1", "(a)?v1", True), ("contains", "haystack needle", "needle", True),
+    ("contains", "Needle", "needle", False), ("contains", "", "a", False), ("contains", "a", "", True),
+    ("contains", ["needle", 1], 1, True), ("contains", ["needles"], "needle", False), ("contains", {"key": 1}, "key", True),
+    ("contains", 15, 5, False), ("contains", "5", 5, False), ("icontains", "haystack NEEDLE", "needle", True),
+    ("icontains", "haystack", "needle", False), ("icontains", None, "n", False), ("ncontains", "haystack", "needle", True),
+    ("ncontains", "Needle", "needle", True), ("ncontains", ["a"], "b", True), ("ncontains", None, "b", False),
+    ("ncontains", 5, "b", False), ("incontains", "haystack Needle", "NEEDLE", False), ("incontains", "haystack", "NEEDLE", True),
+    ("incontains", None, "a", False), ("startswith", "hasystack needle", "hasystack", True),
+    ("startswith", "a hasystack", "hasystack", False), ("startswith", None, "a", False), ("startswith", "", "", True),
+    ("istartswith", "HASYSTACK n", "hasystack", True), ("istartswith", 1, "1", False), ("endswith", "hasystack needle", "needle", True),
+    ("endswith", "needle a", "needle", False), ("endswith", ["a"], "a", False), ("iendswith", "haystack NEEDLE", "needle", True),
+    ("iendswith", "NEEDLE ", "needle", False), ("lt", 1, 1, False), ("lt", -1, 0, True), ("lt", 1.5, 2, True), ("gt", 2, 1.5, True),
+    ("gt", 1, 1, False), ("lt", "a", "b", True), ("lt", "10", "9", True), ("gt", [2], [1], True), ("lt", None, 5, False),
+    ("gt", None, -1, False), ("gt", {}, 1, False), ("gt", True, 0, True), ("td_lt", "3000-01-01T00:00:00Z", 0, True),
+    ("td_gt", "3000-01-01T00:00:00Z", -1, False), ("td_gt", "2014-07-01 00:01:01", 86400, True),
+    ("td_gt", "2014-07-01T00:01:01+02:00", 1, True), ("td_gt", "Tue, 01 Jul 2014 00:01:01 GMT", 1, True),
+    ("td_gt", "2014-07-01T00:01:01.123456789Z", 1, True), ("td_lt", "2014-07-01", 5, False), ("td_lt", None, 5, False),
+    ("td_gt", "", 5, False), ("td_gt", ["2014-07-01"], 5, False), ("exists", "", None, True), ("exists", False, None, True),
+    ("exists", [], "ignored", True), ("nexists", 0, None, False), ("nexists", False, "ignored", False),
+    ("in", "needle", "haystack needle", True), ("in", "needle", ["a", "needle"], True), ("in", 1, [1, 2], True),
+    ("in", "1", [1, 2], False), ("in", None, "text", False), ("in", None, [None], True), ("in", "a", {"a": 1}, True),
+    ("in", "Needle", ["needle"], False), ("in", 1, 5, False), ("nin", "needle", ["a"], True), ("nin", 1, "text", False),
+    ("nin", "a", {"a": 1}, False), ("nin", None, ["a"], True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "value", "pattern", "met"), STACKSTORM)
+def test_operators_as_stackstorm_has_them(kind: str, value: Any, pattern: Any, met: bool) -> None:
+    test_operators(kind, value, pattern, met)
+
+
+@pytest.mark.parametrize(
+    ("condition", "items", "met"),
+    [
+        ("any", [], False), ("all", [], True), ("any2any", [], False), ("all2any", [], True), ("any", None, False), ("all", None, False),
+        ("any", {"name": "cpu", "level": 9}, True), ("all", {"name": "disk", "level": 9}, False),
+        ("any", [{"name": "cpu"}, {"level": 9}], False), ("any2any", [{"name": "disk"}, {"level": 9}], True),
+        ("all2any", [{"name": "cpu"}, {"level": 9}], True), ("all", ["cpu", 9], False), ("all2any", [{"name": "cpu"}, {}], False),
+        ("any", [[], "text", None, {"name": "cpu", "level": 9}], True), ("any", "cpu", False),
+    ],
+)  # fmt: skip
+def test_search_over_lists_of_any_kind(condition: str, items: Any, met: bool) -> None:
+    pattern = {"item.name": {"type": "IEQUALS", "pattern": "CPU"}, "item.level": {"type": "gt", "pattern": 5}}
+    criteria = {"data.x": {"type": "Search", "condition": condition, "pattern": pattern}}
+    check_criteria(criteria)
+    assert (unmet(criteria, {"data": {"x": items}}) is None) is met
+
+
+def test_a_search_within_a_search() -> None:
+    inner = {"type": "search", "condition": "all", "pattern": {"item.up": {"type": "eq", "pattern": True}}}
+    criteria = {"data.hosts": {"type": "search", "pattern": {"item.disks": inner, "item.name": {"type": "startswith", "pattern": "db"}}}}
+    check_criteria(criteria)
+    disks = [{"up": True}, {"up": True}]
+    assert unmet(criteria, {"data": {"hosts": [{"name": "web", "disks": disks}, {"name": "db1", "disks": disks}]}}) is None
+    assert unmet(criteria, {"data": {"hosts": [{"name": "db1", "disks": [*disks, {"up": False}]}]}}) is not None
+
+
 def test_every_operator_was_tried_both_ways() -> None:
     tried = {(ALIASES.get(kind, kind), met) for kind, _, _, met in CASES}
     assert tried == {(kind, met) for kind in OPERATORS for met in (True, False)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from holdfast.events.cloudevents import misunderstood
+from holdfast.events.cloudevents import misunderstood, time_or_none
 from holdfast.events.source import Trust
 from holdfast.events.sources.reading import digest, json_object, require_token
 from holdfast.model.event import Event
@@ -51,7 +51,7 @@ def _event(name: str, alert: dict[str, Any], group: dict[str, Any]) -> Event:
         source=f"/sources/{name}",
         type=FIRING if status == "firing" else RESOLVED,
         subject=fingerprint,
-        time=when or None,
+        time=time_or_none(when),
         datacontenttype="application/json",
         data={**alert, "fingerprint": fingerprint, "annotations": alert.get("annotations") or {}, "group": group},
     )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from holdfast.events.cloudevents import misunderstood
+from holdfast.events.cloudevents import misunderstood, time_or_none
 from holdfast.events.signatures import any_signature, refused, stale
 from holdfast.events.source import Trust
 from holdfast.events.sources.reading import json_object
@@ -49,15 +49,15 @@ class PagerDutySource:
         if not isinstance(id, str) or not id or not isinstance(type, str) or not type:
             raise misunderstood("this is no webhook of PagerDuty, version 3: event.id or event.event_type is missing")
         about = data if isinstance(data, dict) else {}
-        incident = about if about.get("type") == "incident" else about.get("incident") or {}
-        subject = incident.get("id") or about.get("id")
+        incident = about if about.get("type") == "incident" else about.get("incident")
+        subject = (incident.get("id") if isinstance(incident, dict) else None) or about.get("id")
         return [
             Event(
                 id=id,
                 source=f"/sources/{name}",
                 type=f"com.pagerduty.{type}",
                 subject=subject if isinstance(subject, str) and subject else None,
-                time=event.get("occurred_at") if isinstance(event.get("occurred_at"), str) else None,
+                time=time_or_none(event.get("occurred_at")),
                 datacontenttype="application/json",
                 data={**about, "agent": event.get("agent"), "client": event.get("client")},
             )

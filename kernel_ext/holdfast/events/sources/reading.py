@@ -7,17 +7,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.events.cloudevents import misunderstood
+from holdfast.events.cloudevents import json_of, misunderstood
 from holdfast.events.signatures import refused, token_given
 from holdfast.events.source import Trust
 
 
 def json_object(body: bytes) -> dict[str, Any]:
     """The body as a JSON object. Raises ``RequestError`` HF722."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise misunderstood("the body is not JSON") from None
+    value = json_of(body)
     if not isinstance(value, dict):
         raise misunderstood("the body must be a JSON object")
     return value

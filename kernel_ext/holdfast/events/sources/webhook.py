@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from holdfast.events.cloudevents import json_of
 from holdfast.events.paths import MISSING, look_up
 from holdfast.events.signatures import any_signature, fresh, refused, token_given
 from holdfast.events.source import Trust
@@ -54,12 +54,7 @@ class WebhookSource:
 
     def read(self, name: str, headers: Mapping[str, str], body: bytes, trust: Trust) -> list[Event]:
         """See ``Source.read``."""
-        try:
-            data = json.loads(body)
-        except (ValueError, RecursionError):
-            from holdfast.events.cloudevents import misunderstood
-
-            raise misunderstood("the body is not JSON") from None
+        data = json_of(body)
         given = next((headers[h] for h in _IDS if headers.get(h)), None)
         return [
             Event(
