@@ -44,7 +44,7 @@ def test_operators(kind: str, value: Any, pattern: Any, met: bool) -> None:
 
 
 # What StackStorm's rules engine makes of values that its sensors send: operators named in any case, regular expressions over lines,
-# dots and line ends, patterns that are texts of a kind, values that are missing or of another type (an operator that cannot take one is not met).
+# dots and line ends, values that are missing or of another type (an operator that cannot take one is not met).
 STACKSTORM: list[tuple[str, Any, Any, bool]] = [
     ("EQUALS", "a", "a", True), ("iEquals", "ABC", "abc", True), ("Timediff_GT", "2014-07-01T00:01:01.000000", 1, True),
     ("NIN", "a", [], True), ("equals", "1", 1, False), ("equals", [1, 2], [1, 2], True), ("equals", {"a": 1}, {"a": 1}, True),
