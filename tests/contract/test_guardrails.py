@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from holdfast.durable.cell import CellContext
-from holdfast.errors import GuardrailError
+from holdfast.durable.interceptor import Outcome, Request
+from holdfast.errors import AuthorError, GuardrailError
 from holdfast.guardrails import locks
 from holdfast.guardrails.breaking import break_glass
+from holdfast.guardrails.counting import Caps, count_in_execution
+from holdfast.guardrails.counting import Change as Change_
 from holdfast.journal.opening import open_store
 from holdfast.journal.store import Store
+from holdfast.model.call import Effect
 from holdfast.model.entry import Kind
 from holdfast.model.execution import Change, Status
 from holdfast.model.policy import Policy
@@ -47,6 +51,10 @@ def opened(request: Any, tmp_path: Path) -> Iterator[Callable[[], Store]]:
 @pytest.fixture
 def store(opened: Callable[[], Store]) -> Store:
     return opened()
+
+
+class PowerCut(BaseException):
+    """The process is gone."""
 
 
 def refused(code: str) -> Any:
@@ -302,6 +310,130 @@ def test_executions_that_begin_at_once_do_not_both_pass_the_cooldown(opened: Cal
     about = {"limits": {"cooldown": "1 h"}}
     runs = [Guarded(opened(), f"e{n}", about=about) for n in range(4)]
     assert sorted(len(made) for made in race(runs, changes=2)) == [0, 0, 0, 2]
+
+
+def test_parallel_branches_share_one_cap(opened: Callable[[], Store]) -> None:
+    Guarded(opened(), "a", about={"limits": {"max_effects": 7}})
+    cap, stores = Caps(scope="*", max_effects=7), [opened() for _ in range(4)]
+    passed: list[str] = []
+    line = threading.Barrier(len(stores))
+
+    def branch(number: int, store: Store) -> None:
+        line.wait()
+        for n in range(5):
+            change = Change_(id=f"branch{number}/{n}", operation="PUT", target=f"{number}.{n}", step=f"branch{number}")
+            for _ in range(2):  # a replay counts nothing
+                try:
+                    count_in_execution(store, "a", change, [cap], None, broken=frozenset())
+                except GuardrailError:
+                    break
+            else:
+                passed.append(change.id)
+
+    threads = [threading.Thread(target=branch, args=(n, one)) for n, one in enumerate(stores)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(passed) == 7
+
+
+def test_a_child_counts_for_its_own_runbook_and_its_own_execution(store: Store, still: Any) -> None:
+    about = {"limits": {"max_effects": 1, "effects_per_hour": 1}}
+    parent = Guarded(store, "p", runbook="parent", about=about)
+    child = Guarded(store, "c", runbook="child", about=about, parent="p")
+    with child.cell():
+        child.change("1")
+    with parent.cell():
+        parent.change("2")  # neither its cap nor its runbook's breaker was touched
+        with refused("HF801"):
+            parent.change("3")
+    sibling = Guarded(store, "d", runbook="child", about=about, parent="p")
+    with sibling.cell(), refused("HF802"):
+        sibling.change("4")
+
+
+def test_a_change_that_a_probe_finds_done_counts_once(store: Store) -> None:
+    about = {"limits": {"max_effects": 2, "effects_per_hour": 2}}
+    run = Guarded(store, "a", about=about)
+
+    def request(what: str) -> Request:
+        return Request(kind="call", operation=f"change {what}", fingerprint=what.encode(), effect=Effect.WRITE)
+
+    def cut(attempt: Any) -> str:
+        run.made.append("1")
+        raise PowerCut
+
+    with pytest.raises(PowerCut), run.cell(policy=Policy(max_effects=2)):
+        run.recorder.perform(request("1"), cut)
+    run.restart()
+    with run.cell(policy=Policy(max_effects=2)):
+        assert run.recorder.perform(request("1"), cut, probe=lambda attempt: Outcome(happened=True, value="found")) == "found"
+        run.change("2")
+        with pytest.raises(AuthorError, match="HF151"):
+            run.change("3")
+    with run.cell("other"), refused("HF801"):
+        run.change("4")
+    assert run.made == ["1", "2"]
+
+
+def test_a_failed_change_that_a_new_attempt_makes_again_counts_once(store: Store) -> None:
+    run = Guarded(store, "a", about={"limits": {"max_effects": 2}})
+    request = Request(kind="call", operation="change 1", fingerprint=b"1", effect=Effect.WRITE)
+
+    def fail(attempt: Any) -> str:
+        run.made.append("1")
+        raise ValueError("no")
+
+    for attempt in (1, 2, 3):
+        with run.cell(attempt=attempt, policy=Policy(max_effects=2)), pytest.raises(ValueError):
+            run.recorder.perform(request, fail)
+    with run.cell(attempt=4, policy=Policy(max_effects=2)):
+        assert run.recorder.perform(request, lambda attempt: "done") == "done"
+        run.change("2")
+    assert run.made == ["1", "1", "1", "2"]
+
+
+def test_the_hour_of_the_breaker_ends_to_the_second_and_a_clock_set_back_opens_nothing(store: Store, still: Any) -> None:
+    about = {"limits": {"effects_per_hour": 2, "cooldown": 60}}
+    run = Guarded(store, "a", about=about)
+    with run.cell():
+        run.change("1")
+        still.at += 10
+        run.change("2")
+        begun = still.at
+        for later in (3589.9, -7200, -1, 3589.999):  # set back in between: what lies ahead of the clock counts
+            still.at = begun + later
+            with refused("HF802"):
+                run.change(f"at {later}")
+        still.at = begun - 10 + 3600
+        run.change("3")
+        with refused("HF802"):
+            run.change("4")  # the second one is ten seconds younger
+    still.at = begun - 86400
+    other = Guarded(store, "b", about=about)
+    with other.cell(), refused("HF803"):
+        other.change("5")
+    assert run.made == ["1", "2", "3"]
+
+
+def test_a_share_of_targets_that_are_chosen_again(store: Store) -> None:
+    def made(id: str, *choices: tuple[int, list[str]]) -> list[str]:
+        passed: list[str] = []
+        for population, names in choices:
+            for name in names:
+                change = Change_(id=f"{population}/{name}/{len(passed)}", operation="PUT", target=name, step="act", population=population)
+                try:
+                    count_in_execution(store, id, change, [Caps(scope="act", max_percent=50)], None, broken=frozenset())
+                except GuardrailError:
+                    continue
+                passed.append(name)
+        return passed
+
+    assert made("gone", (4, ["a"]), (3, ["b", "c"])) == ["a", "b"]  # deleted ones are missing: it is still half of four
+    assert made("kept", (4, ["a"]), (4, ["b", "c"])) == ["a", "b"]  # restarted ones are not
+    assert made("fewer", (1000, ["a"]), (3, ["b", "c"])) == ["a", "b"]  # what went by itself does not make room
+    assert made("more", (2, ["a", "b"]), (6, ["c", "d", "e"])) == ["a", "c", "d"]
 
 
 def race(runs: list[Guarded], changes: int = 1) -> list[list[str]]:

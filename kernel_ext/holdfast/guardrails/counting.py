@@ -78,13 +78,13 @@ def count_in_execution(
         totals: dict[str, int] = dict(newest[0].data["totals"]) if newest else {}
         drafts: list[LineDraft] = []
         for cap in caps:
-            place = f"target:{cap.scope}:{change.target}"
+            place, before = f"target:{cap.scope}:{change.target}", totals.get(f"targets:{cap.scope}", 0)
             if (cap.max_targets, cap.max_percent) != (None, None) and store.streams.line_once(stream, place) is None:
                 totals[f"targets:{cap.scope}"] = totals.get(f"targets:{cap.scope}", 0) + 1
                 drafts.append(LineDraft(kind="target", key=change.target, once=place))
             totals[f"effects:{cap.scope}"] = totals.get(f"effects:{cap.scope}", 0) + 1
             if Guardrail.CAP not in broken:
-                _within(cap, change, totals)
+                _within(cap, change, totals, _population(cap, change, totals, before))
         prompt = None
         if consents is not None and Guardrail.APPROVAL not in broken:
             prompt = _approved(store, stream, change, consents, totals, drafts)
@@ -96,7 +96,16 @@ def count_in_execution(
     return str(found) if line is not None and (found := line.data.get("prompt")) else None
 
 
-def _within(cap: Caps, change: Change, totals: dict[str, int]) -> None:
+def _population(cap: Caps, change: Change, totals: dict[str, int], before: int) -> int | None:
+    """How many things a share is a share of. When they are chosen again, those changed ``before`` may be missing for just that reason; they
+    count as if they were still there, but never are there more than there once were."""
+    if change.population is None:
+        return None
+    largest = totals[f"of:{cap.scope}"] = max(change.population, totals.get(f"of:{cap.scope}", 0))
+    return min(largest, change.population + before)
+
+
+def _within(cap: Caps, change: Change, totals: dict[str, int], population: int | None) -> None:
     effects, targets = totals.get(f"effects:{cap.scope}", 0), totals.get(f"targets:{cap.scope}", 0)
     whose = "the execution" if cap.scope == "*" else f"step {cap.scope}"
     if cap.max_effects is not None and effects > cap.max_effects:
@@ -104,16 +113,16 @@ def _within(cap: Caps, change: Change, totals: dict[str, int]) -> None:
     if cap.max_targets is not None and targets > cap.max_targets:
         raise _too_many(f"{whose} may change {cap.max_targets} things at most (max_targets)", change)
     if cap.max_percent is not None:
-        if change.population is None:
+        if population is None:
             raise change.refused(
                 "HF810",
                 Guardrail.CAP,
                 f"{whose} may change {cap.max_percent:g} % of its targets, but nobody said how many there are",
                 "Read them with targets(...) before the change, and go over what it returns.",
             )
-        most = int(change.population * cap.max_percent / 100 + 1e-9)
+        most = int(population * cap.max_percent / 100 + 1e-9)
         if targets > most:
-            shown = f"{whose} may change {most} of {change.population} things ({cap.max_percent:g} %: max_percent)"
+            shown = f"{whose} may change {most} of {population} things ({cap.max_percent:g} %: max_percent)"
             raise _too_many(shown, change)
 
 

@@ -52,7 +52,7 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
         zone = ZoneInfo(self.timezone)
         if isinstance(self.begins, dt.datetime):
             assert isinstance(self.ends, dt.datetime)
-            yield _in(self.begins, zone).timestamp(), _in(self.ends, zone).timestamp()
+            yield _first(self.begins, zone), _last(self.ends, zone)
             return
         assert isinstance(self.ends, dt.time)
         today = clock.utc(now).astimezone(zone).date()
@@ -60,13 +60,24 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
         for back in (1, 0):
             day = today - dt.timedelta(days=back)
             if day.weekday() in self.days:
-                begin = dt.datetime.combine(day, self.begins, zone)
-                end = dt.datetime.combine(day + dt.timedelta(days=over), self.ends, zone)
-                yield begin.timestamp(), end.timestamp()
+                end = dt.datetime.combine(day + dt.timedelta(days=over), self.ends)
+                yield _first(dt.datetime.combine(day, self.begins), zone), _last(end, zone)
 
 
-def _in(moment: dt.datetime, zone: ZoneInfo) -> dt.datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+def _first(moment: dt.datetime, zone: ZoneInfo) -> float:
+    """When a local time comes; the first time, where clocks that are set back bring it twice (or, set forward, never)."""
+    return min(_both(moment, zone))
+
+
+def _last(moment: dt.datetime, zone: ZoneInfo) -> float:
+    return max(_both(moment, zone))
+
+
+def _both(moment: dt.datetime, zone: ZoneInfo) -> tuple[float, float]:
+    if moment.tzinfo is not None:
+        return moment.timestamp(), moment.timestamp()
+    local = moment.replace(tzinfo=zone)
+    return local.replace(fold=0).timestamp(), local.replace(fold=1).timestamp()
 
 
 def freeze_of(freezes: tuple[Freeze, ...], runbook: str, now: float, *, destructive: bool) -> tuple[Freeze, float] | None:

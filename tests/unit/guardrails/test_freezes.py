@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,6 +46,52 @@ def test_a_window_comes_every_week_where_it_is_declared(tmp_path: Path, moment: 
 def test_a_window_over_the_change_of_clocks_ends_when_the_clock_there_says(tmp_path: Path) -> None:
     rules = written(tmp_path, NIGHTS.replace('"mon", "fri"', '"sat"'))  # clocks go back on Sunday, 1 November 2026
     assert until(rules, "2026-11-01T00:30:00-04:00") == datetime.fromisoformat("2026-11-01T08:00:00-05:00").timestamp()
+
+
+@pytest.mark.parametrize(
+    ("moment", "on"),
+    [
+        ("2026-10-25T00:15:00Z", True),  # 02:15 in Berlin, the first time
+        ("2026-10-25T00:45:00Z", True),  # 02:45, and the clock will show 02:15 once more
+        ("2026-10-25T01:15:00Z", True),  # 02:15, the second time
+        ("2026-10-25T01:30:00Z", False),  # 02:30, the second time
+        ("2026-10-24T19:59:59Z", False),  # 21:59:59 in summer
+        ("2026-03-28T21:00:00Z", True),  # 22:00 in winter
+        ("2026-03-29T00:59:59Z", True),  # 01:59:59; a second later it is 03:00, and 02:30 never comes
+        ("2026-03-29T01:29:59Z", True),
+        ("2026-03-29T01:30:00Z", False),
+    ],
+)
+@pytest.mark.parametrize("weekly", [True, False])
+def test_a_window_that_ends_in_the_hour_that_comes_twice_or_never_is_the_longer_one(
+    tmp_path: Path, moment: str, on: bool, weekly: bool
+) -> None:
+    zone = 'timezone = "Europe/Berlin"\n'
+    days = 'days = ["sat"]\nfrom = 22:00:00\nuntil = 02:30:00\n'
+    nights = (("2026-10-24", "2026-10-25"), ("2026-03-28", "2026-03-29"))
+    once = [f'[[freeze]]\nname = "{d}"\nfrom = {d}T22:00:00\nuntil = {e}T02:30:00\n{zone}' for d, e in nights]
+    rules = written(tmp_path, f'[[freeze]]\nname = "nights"\n{days}{zone}' if weekly else "".join(once))
+    assert (until(rules, moment) is not None) is on
+
+
+@pytest.mark.parametrize("begin", ["02:15:00", "02:45:00"])
+def test_a_window_begins_the_first_time_its_hour_comes(tmp_path: Path, begin: str) -> None:
+    zone = 'timezone = "Europe/Berlin"'
+    rules = written(tmp_path, f'[[freeze]]\nname = "x"\nfrom = 2026-10-25T{begin}\nuntil = 2026-10-25T06:00:00\n{zone}\n')
+    end = datetime.fromisoformat("2026-10-25T06:00:00+01:00").timestamp()
+    first = datetime.fromisoformat(f"2026-10-25T{begin}+02:00")
+    assert until(rules, (first - timedelta(seconds=1)).isoformat()) is None
+    for minutes in (0, 30, 60, 90):
+        assert until(rules, (first + timedelta(minutes=minutes)).isoformat()) == end
+
+
+def test_half_hours_and_the_other_hemisphere(tmp_path: Path) -> None:
+    lord_howe = '[[freeze]]\nname = "x"\ndays = ["sat"]\nfrom = 20:00:00\nuntil = 01:45:00\ntimezone = "Australia/Lord_Howe"\n'
+    rules = written(tmp_path, lord_howe)  # clocks go back by half an hour at 02:00 on Sunday, 5 April 2026: 01:45 comes twice
+    assert until(rules, "2026-04-04T14:50:00Z") == datetime.fromisoformat("2026-04-05T01:45:00+10:30").timestamp()
+    kathmandu = written(tmp_path, lord_howe.replace("Australia/Lord_Howe", "Asia/Kathmandu").replace("01:45:00", "23:00:00"))
+    assert until(kathmandu, "2026-04-04T14:14:59Z") is None
+    assert until(kathmandu, "2026-04-04T14:15:00Z") == datetime.fromisoformat("2026-04-04T23:00:00+05:45").timestamp()
 
 
 def test_a_window_comes_once(tmp_path: Path) -> None:
