@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from holdfast.checkpoint import arrays, caches, classes, functions, graph, identity, library, objects, reach, rebuild
+from holdfast.checkpoint import arrays, caches, classes, functions, graph, identity, library, objects, reach, rebuild, sealing
 from holdfast.checkpoint.delta import Hole
 from holdfast.checkpoint.reducer import Reducer
 from holdfast.checkpoint.space import Space
@@ -129,12 +129,12 @@ _UNKNOWN: Any = object()
 
 
 class IdentityPickler(ComponentPickler):
-    """Keeps the identity of NaN objects too; slower, because it is asked about every object."""
+    """Keeps the identity of NaN objects too, and secrets out of texts; slower, because it is asked about every object."""
 
     def persistent_id(self, o: Any) -> Any:
         if type(o) is float and o != o:
             return identity.name_of(o, self.nans)
-        return None
+        return sealing.sealed(o)
 
 
 class _Unpickler(pickle.Unpickler):
@@ -143,7 +143,7 @@ class _Unpickler(pickle.Unpickler):
         self._nans = identity.Nans()
 
     def persistent_load(self, pid: Any) -> Any:
-        return self._nans.load(pid)
+        return sealing.unsealed(pid) if sealing.is_sealed(pid) else self._nans.load(pid)
 
 
 def _reduce_sentinel(pickler: ComponentPickler, o: object) -> Any:
@@ -253,7 +253,8 @@ def dump(
         specials: dicts met in it that are referred to, never copied.
     """
     pickler = _attempt(ComponentPickler, space, reducers, values, by_value, {}, specials)
-    kind = IdentityPickler if identity.may_hold_nan(pickler.stream.getvalue()) else ComponentPickler
+    stream = pickler.stream.getvalue()
+    kind = IdentityPickler if identity.may_hold_nan(stream) or sealing.may_hold_secret(stream) else ComponentPickler
     views: dict[int, tuple[Any, int]] = {}
     if pickler.arrays and (len(pickler.arrays) + len(pickler.memory) > 1 or pickler.arrays[0].base is not None):
         views = arrays.find_views(pickler)

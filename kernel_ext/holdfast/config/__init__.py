@@ -291,7 +291,9 @@ def referred(reference: str) -> str:
 
     known = {plugin.name: plugin for plugin in plugins.find("holdfast.secrets")}
     if scheme in known and name:
-        return str(known[scheme].load()(name))
+        if not (value := str(known[scheme].load()(name))):
+            raise ValueError(f"{name} is empty")
+        return value
     schemes = ", ".join(["env:NAME", "file:PATH", *(f"{other}:…" for other in known)])
     raise ValueError(f"a secret is written as a reference ({schemes}), never itself")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Any
 
+from holdfast.checkpoint import sealing
 from holdfast.config import referred
 from holdfast.durable import current
 from holdfast.durable.answers import Secret
@@ -24,7 +25,10 @@ def secret(reference: str) -> Secret:
     """The credential that ``reference`` leads to: an ordinary text for libraries, which shows as ``***`` in outputs, journal and
     checkpoints.
 
-    It is read anew in every kernel and never recorded, so a changed password is taken up by a resume. ``env:NAME`` the environment,
+    It is read anew in every kernel and never recorded, so a changed password is taken up by a resume; also in texts that were made of it
+    (``f"Bearer {token}"``), which a checkpoint keeps without it. One that holds it in base64 comes back only while it has not changed: make
+    that where it is used. It is masked in outputs and records also in an address, in JSON, HTML, a ``repr``, hexadecimal and base64.
+    ``env:NAME`` the environment,
     ``file:PATH`` a file (without the white space around), ``keyring:SERVICE/USER`` the system's keyring, ``k8s:NAMESPACE/NAME/KEY`` a
     Secret of the present Kubernetes context, ``aws-sm:NAME`` or ``aws-sm:NAME#FIELD`` AWS Secrets Manager; other packages add schemes
     through the entry points ``holdfast.secrets``.
@@ -46,6 +50,7 @@ def secret(reference: str) -> Secret:
         ) from None
     if recorder is not None:
         recorder.redactor.register(value)
+    sealing.keep(reference, value)
     found = ReferredSecret(value)
     found.reference = reference
     return found

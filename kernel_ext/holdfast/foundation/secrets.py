@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
+import hmac
+import html
+import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
@@ -20,6 +25,9 @@ NAMES = frozenset(
 )
 
 _SHORTEST = 4  # a registered value shorter than this would mask half the text
+_SHORTEST_ENCODED = 6  # bytes of one that is also looked for encoded
+_ESCAPE = re.compile("%[0-9A-F]{2}")
+_URL_SAFE = str.maketrans("+/", "-_")
 
 _WORD = r"[\w.-]*(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|app[_-]?key|access[_-]?key|credentials?|signature)"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -47,7 +55,8 @@ class Redactor:
         self._values: frozenset[str] = frozenset()
         self._pattern: re.Pattern[str] | None = None
         self._hide: re.Pattern[str] | None = None
-        self._hidden: dict[str, str] = {}  # stand-in -> value
+        self._hidden: dict[str, str] = {}  # stand-in -> a form of a value
+        self._names: dict[str, str] = {}  # and back
         self.has_values = False
         for value in values:
             self.register(value)
@@ -56,9 +65,11 @@ class Redactor:
         """Mask ``value`` in texts, and hide it in values, wherever it turns up from now on. Must be done in every process that is to get
         it back. Values of less than 4 characters are not masked."""
         if len(value) >= _SHORTEST:
+            forms = {_stand_in(value, form): form for form in forms_of(value)}
             with self._lock:
-                self._hidden = {**self._hidden, _stand_in(value): value}
-                self._hide = _any_of(self._hidden.values())
+                self._hidden = {**self._hidden, **forms}
+                self._names = {form: name for name, form in self._hidden.items()}
+                self._hide = _any_of(self._names)
                 self.has_values = True
             self.mask(value)
 
@@ -66,7 +77,7 @@ class Redactor:
         """Mask ``value`` in texts for people only."""
         if len(value) >= _SHORTEST:
             with self._lock:
-                self._values |= {value}
+                self._values |= forms_of(value)
                 self._pattern = _any_of(self._values)
 
     def redact(self, value: Any) -> Any:
@@ -101,8 +112,8 @@ class Redactor:
 
     def hide(self, value: Any) -> Any:
         """``value`` (JSON types) with registered secrets replaced by stand-ins from which :meth:`reveal` gets them back."""
-        pattern = self._hide
-        return value if pattern is None else _map_texts(value, lambda text: pattern.sub(lambda m: _stand_in(m.group()), text))
+        pattern, names = self._hide, self._names
+        return value if pattern is None else _map_texts(value, lambda text: pattern.sub(lambda m: names[m.group()], text))
 
     def reveal(self, value: Any) -> Any:
         """The opposite of :meth:`hide`, as far as the secrets are registered in this process too."""
@@ -120,11 +131,56 @@ _OPEN = "\u27e6secret:"
 _STAND_IN = re.compile(_OPEN + "[0-9a-f]{16}\u27e7")
 
 
-@functools.lru_cache(maxsize=1024)
-def _stand_in(value: str) -> str:
-    """Names a secret without telling it: 64 bits of a slow digest, the same in every process."""
-    digest = hashlib.pbkdf2_hmac("sha256", value.encode("utf-8", "surrogatepass"), b"holdfast secret", 20_000, 8)
+def _stand_in(value: str, form: str) -> str:
+    """Names a form of a secret without telling it: 64 bits of a slow digest, the same in every process."""
+    digest = _slow(value)
+    if form != value:
+        digest = hmac.digest(digest, form.encode("utf-8", "surrogatepass"), "sha256")[:8]
     return f"{_OPEN}{digest.hex()}\u27e7"
+
+
+@functools.lru_cache(maxsize=1024)
+def _slow(value: str) -> bytes:
+    return hashlib.pbkdf2_hmac("sha256", value.encode("utf-8", "surrogatepass"), b"holdfast secret", 20_000, 8)
+
+
+def name_of(value: str) -> str:
+    """Tells one secret from another without telling it."""
+    return _slow(value).hex()
+
+
+@functools.lru_cache(maxsize=1024)
+def plain_forms(value: str) -> tuple[str, ...]:
+    """A secret as it is, in an address, a JSON or HTML text, a ``repr``, hexadecimal: always so many, some of them the same."""
+    raw = value.encode("utf-8", "surrogatepass")
+    percent = (quote(raw, safe=""), quote(raw), quote_plus(raw))
+    small = (_ESCAPE.sub(lambda m: m.group().lower(), text) for text in percent)
+    ascii_json, json_text = (json.dumps(value, ensure_ascii=e)[1:-1] for e in (True, False))
+    return (
+        value, *percent, *small, html.escape(value), repr(value)[1:-1], ascii_json, json_text, ascii_json.replace("/", "\\/"),
+        raw.hex(), raw.hex().upper(),
+    )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1024)
+def encoded_forms(value: str) -> tuple[str, ...]:
+    """A secret in base64, wherever in what was encoded it stood: what no neighbour has a part in."""
+    raw = value.encode("utf-8", "surrogatepass")
+    found: list[str] = []
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        whole = encoded[(0, 2, 3)[before] : len(encoded) - (1 if (before + len(raw)) % 3 else 0)]
+        found += [whole, whole.translate(_URL_SAFE)]
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def forms_of(value: str) -> frozenset[str]:
+    """How a secret stands in other texts; one of less than 4 characters stands everywhere, and has none."""
+    if len(value) < _SHORTEST:
+        return frozenset()
+    enough = len(value.encode("utf-8", "surrogatepass")) >= _SHORTEST_ENCODED
+    return frozenset((*plain_forms(value), *encoded_forms(value)) if enough else plain_forms(value)[:-2])
 
 
 def _any_of(values: Iterable[str]) -> re.Pattern[str]:
@@ -136,14 +192,16 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
     kind = type(value)
     if kind is str:
         return change(value)
+    if isinstance(value, str):  # a secret itself is one
+        return change(str.__str__(value))
     if kind is bytes:  # an HTTP body; any bytes come back as they were
         text = value.decode("utf-8", "surrogateescape")
         changed = change(text)
         return value if changed == text else changed.encode("utf-8", "surrogateescape")
-    if kind is list:
+    if kind is list or kind is tuple:
         return [_map_texts(item, change) for item in value]
     if kind is dict:
-        return {change(k) if type(k) is str else k: _map_texts(v, change) for k, v in value.items()}
+        return {change(str.__str__(k)) if isinstance(k, str) else k: _map_texts(v, change) for k, v in value.items()}
     return value
 
 

@@ -165,9 +165,11 @@ class Session:
 
     def _adopt(self, held: Holding) -> None:
         """Write to ``held`` from now on."""
+        from holdfast.checkpoint import sealing
         from holdfast.checkpoint.checkpointer import Checkpointer
         from holdfast.kernel.replayer import KernelReplayer
 
+        sealing.recall = _recall
         book = RecordBook(self.store, held.header.id)
         book.refresh()
         self.recorder.attach(held.writer)
@@ -284,3 +286,9 @@ class Session:
 
 def _forked(held: Holding) -> bool:
     return held.pid != os.getpid()
+
+
+def _recall(reference: str) -> str:
+    from holdfast.durable.references import secret
+
+    return secret(reference)

@@ -16,14 +16,18 @@ def read(place: str) -> str:
 
     name, _, field = place.partition("#")
     try:
-        text = boto3.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString", "")
+        answer = boto3.client("secretsmanager").get_secret_value(SecretId=name)
+        text = answer["SecretString"] if "SecretString" in answer else answer.get("SecretBinary", b"").decode()
     except ClientError as error:
         raise ValueError(f"AWS answers {error.response['Error']['Code']}") from None
     except BotoCoreError as error:
         raise ValueError(str(error)) from None
     if not field:
         return str(text)
-    found = json.loads(text) if text.lstrip().startswith("{") else {}
-    if field not in found:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or field not in found:
         raise ValueError(f"{name} has no field {field}")
     return str(found[field])

@@ -9,9 +9,11 @@ def read(place: str) -> str:
     """The value at ``NAMESPACE/NAME/KEY``.
 
     Raises:
-        ValueError: badly written, not there, or not readable.
+        ValueError: badly written, not there, not readable, or no cluster to be reached.
     """
     from kubernetes.client import ApiException
+    from kubernetes.config import ConfigException
+    from urllib3.exceptions import HTTPError
 
     from holdfast.integrations.kubernetes.looking import client, get
 
@@ -23,6 +25,10 @@ def read(place: str) -> str:
         data = get(client(None), f"/api/v1/namespaces/{namespace}/secrets/{name}").get("data") or {}
     except ApiException as error:
         raise ValueError(f"the cluster answers {error.status} {error.reason}") from None
+    except ConfigException as error:
+        raise ValueError(f"no cluster is configured: {error}") from None
+    except HTTPError as error:
+        raise ValueError(f"the cluster cannot be reached: {error}") from None
     if key not in data:
         raise ValueError(f"the Secret {namespace}/{name} has no key {key}")
     return base64.b64decode(data[key]).decode()
