@@ -10,6 +10,7 @@ import pytest
 from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
 from holdfast.testing.servers.elasticsearch import ALLOCATION, API_KEY, Elasticsearch
+from holdfast.testing.waiting import until
 
 BULK = """from elasticsearch.helpers import bulk
 print(bulk(client, [{'_index': 'many', 'n': n} for n in range(3)]))"""
@@ -110,15 +111,26 @@ class TestElasticsearch(IntegrationContract):
         assert (runner.run().out, server.indices["logs-web"]["docs"]["L0"]["_source"]["count"]) == ("updated\n", 1)
 
     def test_waits_until_green_over_a_kill(self, server: Elasticsearch, cell: Callable[[str], CellRunner]) -> None:
-        runner = cell("print(es.wait_healthy(every=0.05, timeout=60, client=client))\nes.allocation(None, client=client)")
+        runner = cell(
+            "print(es.wait_nodes('es-1', 'es-2', every=0.05, timeout=60, client=client))\n"
+            "print(es.wait_healthy(every=0.05, timeout=60, client=client))"
+        )
         server.nodes.discard("es-2")
         process = runner.start()
-        while server.asked("GET", "/_cluster/health") < 3:
-            pass
+        until(lambda: server.asked("GET", "/_cat/nodes") >= 3, "three looks")
         process.kill()
         process.communicate(timeout=60)
         server.nodes.add("es-2")
-        assert runner.run().out == "ok: cluster is green (1 looked at)\n"
+        assert runner.run().out == "True\nok: cluster is green (1 looked at)\n"
+
+    def test_a_wait_does_not_outlast_a_refusal_that_stays(self, server: Elasticsearch, cell: Callable[..., CellRunner]) -> None:
+        runner = cell("es.wait_healthy(every=0.05, client=client)")
+        server.refuse = 3  # that passes
+        assert runner.run().status == 0
+        stranger = cell(f"es.wait_healthy(every=0.05, client=es.connect({server.url!r}, api_key='env:WRONG'))", "stranger")
+        stranger.environment["WRONG"] = "d3Jvbmc6a2V5"
+        done = stranger.run()
+        assert done.status == 1 and "AuthenticationException" in done.out, done
 
     @pytest.mark.parametrize("node", ["aiohttp", "httpxasync"])
     def test_the_asynchronous_client_is_as_durable(self, server: Elasticsearch, cell: Callable[[str], CellRunner], node: str) -> None:

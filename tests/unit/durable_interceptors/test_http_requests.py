@@ -45,6 +45,8 @@ def attempt(resumed: bool = False) -> Attempt:
         {"Accept-Encoding": "br"},
         {"Connection": "close"},
         {"x-datadog-trace-id": "1"},
+        {"X-Opaque-Id": "1"},
+        {"x-elastic-client-meta": "es=9.5.1"},
         {"X-Amz-Date": "1"},
     ],
 )

@@ -33,7 +33,7 @@ _ASKING = re.compile(r"/(_search|_msearch|_count|_mget|_field_caps|api/v1/query|
 _VOLATILE = re.compile(
     r"date|authorization|proxy-authorization|cookie|user-agent|content-length|transfer-encoding|connection|keep-alive|accept-encoding|host|"
     r"idempotency-key|expect|te|via|forwarded|x-forwarded-.*|traceparent|tracestate|baggage|b3|x-b3-.*|x-cloud-trace-context|sentry-trace|"
-    r"uber-trace-id|x-datadog-.*|newrelic|x-amzn-trace-id|x-amz-(date|security-token|content-sha256)|amz-sdk-.*|"
+    r"x-opaque-id|x-elastic-client-meta|uber-trace-id|x-datadog-.*|newrelic|x-amzn-trace-id|x-amz-(date|security-token|content-sha256)|amz-sdk-.*|"
     r".*(request|correlation|trace|session|client-request|transaction)-?id|.*(api|app|application|access|auth|private)[-_]?(key|token).*|x-.*-?token|"
     r"x-.*-?signature.*|x-.*-?timestamp|x-.*-client-user-agent|dpop|signature|signature-input"
 )

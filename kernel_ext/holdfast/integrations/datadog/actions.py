@@ -38,7 +38,7 @@ def downtime(scope: str, *, hours: float, message: str, monitor_tags: Sequence[s
 
 
 def cancel_downtime(downtime: str, *, client: Any = None) -> None:
-    """End a downtime, also that of :func:`mute`, now."""
+    """End a downtime now, also that of one muted monitor."""
     from datadog_api_client.v2.api.downtimes_api import DowntimesApi
 
     DowntimesApi(client or connect()).cancel_downtime(downtime)

@@ -40,7 +40,7 @@ def query(
 
 
 def latest(metric: str, *, hours: float = 0.25, client: Any = None) -> Rows:
-    """The newest value of each series of :func:`query`: ``object`` (the series), ``value``, ``at``."""
+    """The newest value of each series of a query: ``object`` (the series), ``value``, ``at``."""
     series = query(metric, hours=hours, client=client)
     return Rows({"object": name, "value": points[-1][1], "at": _when(points[-1][0])} for name, points in series.items() if points)
 
@@ -135,7 +135,7 @@ def logs(search: str = "*", *, hours: float = 1.0, most: int = 100, client: Any 
 
 
 def events(*, hours: float = 3.0, tags: Sequence[str] = (), client: Any = None) -> Rows:
-    """Events of the last ``hours`` (deployments, alerts, what :func:`post_event` posted), newest first: title, when, kind, source, tags."""
+    """Events of the last ``hours`` (deployments, alerts, what a runbook posted), newest first: title, when, kind, source, tags."""
     from datadog_api_client.v1.api.events_api import EventsApi
 
     until = int(now().timestamp())

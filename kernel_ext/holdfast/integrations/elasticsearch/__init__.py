@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from holdfast.integrations.elasticsearch.actions import allocation, delete_index, flush, index_document, retry_failed, set_setting
-from holdfast.integrations.elasticsearch.checks import check_health, check_nodes, check_unassigned, wait_healthy
+from holdfast.integrations.elasticsearch.checks import check_health, check_nodes, check_unassigned, wait_healthy, wait_nodes
 from holdfast.integrations.elasticsearch.connecting import connect
 from holdfast.integrations.elasticsearch.looking import explain, health, indices, nodes, search, settings, unassigned
 
@@ -36,4 +36,5 @@ __all__ = [
     "settings",
     "unassigned",
     "wait_healthy",
+    "wait_nodes",
 ]

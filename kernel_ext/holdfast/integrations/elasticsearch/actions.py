@@ -22,9 +22,11 @@ def set_setting(name: str, value: Any, *, persistent: bool = True, client: Any =
     (client or connect()).cluster.put_settings(**{"persistent" if persistent else "transient": {name: value}})
 
 
-def allocation(enable: Literal["all", "primaries", "new_primaries", "none"] | None, *, persistent: bool = True, client: Any = None) -> None:
-    """Which shards may be given to a node: ``primaries`` before one is restarted, None (the default: all) afterwards."""
-    set_setting(ALLOCATION, enable, persistent=persistent, client=client)
+def allocation(
+    enable: Literal["all", "primaries", "new_primaries", "none", "default"] | None, *, persistent: bool = True, client: Any = None
+) -> None:
+    """Which shards may be given to a node: ``primaries`` before one is restarted; ``default``, or None, takes that back."""
+    set_setting(ALLOCATION, None if enable == "default" else enable, persistent=persistent, client=client)
 
 
 def flush(index: str = "*", *, client: Any = None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 from holdfast.durable.polling import wait_for
 from holdfast.durable.timers import Length
 from holdfast.integrations.elasticsearch.looking import health, nodes, unassigned
 from holdfast.show.findings import Finding, judge
+
+T = TypeVar("T")
 
 _ORDER = ("red", "yellow", "green")
 
@@ -47,17 +49,46 @@ def check_unassigned(*, client: Any = None) -> Finding:
 def wait_healthy(
     least: Literal["yellow", "green"] = "green", *, timeout: Length | None = None, every: Length = 10, client: Any = None
 ) -> Finding | None:
-    """Wait until :func:`check_health` is well: durable, over restarts of everything. A node that does not answer means "not yet".
+    """Wait until the cluster is at least ``least``: durable, over restarts of everything. A node that does not answer means "not yet".
 
     Returns:
         the finding; None in a dry run.
     Raises:
         CallError: HF323 the time is up.
     """
-    from elasticsearch import ApiError, TransportError
 
-    def healthy() -> Finding:
-        return check_health(least, client=client)
+    def healthy() -> Finding | None:
+        return _seen(lambda: check_health(least, client=client))
 
-    found: Finding | None = wait_for(healthy, every=every, timeout=timeout, ignore=(ApiError, TransportError, OSError))
+    found: Finding | None = wait_for(healthy, every=every, timeout=timeout)
     return found
+
+
+def wait_nodes(*names: str, gone: bool = False, timeout: Length | None = None, every: Length = 10, client: Any = None) -> bool:
+    """Wait until all these nodes are in the cluster, or with ``gone`` until none of them is. As durable as :func:`wait_healthy`.
+
+    Returns:
+        True; False in a dry run.
+    Raises:
+        CallError: HF323 the time is up.
+    """
+
+    def there() -> bool:
+        seen = _seen(lambda: nodes(client=client))
+        return seen is not None and all((name in seen.column("object")) != gone for name in names)
+
+    return bool(wait_for(there, every=every, timeout=timeout))
+
+
+def _seen(look: Callable[[], T]) -> T | None:
+    """What a look shows; None when the cluster cannot answer just now."""
+    from elasticsearch import ApiError, ConnectionError, ConnectionTimeout
+
+    try:
+        return look()
+    except (ConnectionError, ConnectionTimeout):
+        return None
+    except ApiError as error:
+        if error.meta.status in (408, 429) or error.meta.status >= 500:
+            return None
+        raise
