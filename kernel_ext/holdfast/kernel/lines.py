@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from holdfast.notebook.line_forms import teach
-from holdfast.notebook.magics import understand
 
 if TYPE_CHECKING:
     from holdfast.durable.line_commands import Variables
@@ -78,7 +77,11 @@ class Capturing(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """A line's."""
         self.generic_visit(node)
-        magic = understand(node) if self._depth > 1 else None
+        if self._depth < 2:
+            return node
+        from holdfast.notebook.magics import understand
+
+        magic = understand(node)
         names = sorted({name for name, _ in magic.words}) if magic is not None and magic.takes_words else []
         if not names:
             return node

@@ -7,8 +7,6 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import EscapedCommand, MagicAssign, SystemAssign
 
-from holdfast.notebook.line_commands import is_command
-
 #: Line magics whose text may end with a question mark.
 ASKING = frozenset({"confirm", "hf"})
 
@@ -67,7 +65,7 @@ class Line(EscapedCommand):
         """The first of them in the cell."""
         for line in tokens_by_line:
             tokens = [t for t in line if t.type not in (tokenize.INDENT, tokenize.DEDENT)]
-            if tokens and tokens[0].string == "!" and is_command(tokens[0].line[tokens[0].start[1] + 1 :]):
+            if tokens and tokens[0].string == "!" and _is_command(tokens[0].line[tokens[0].start[1] + 1 :]):
                 return cls(tokens[0].start)
         return None
 
@@ -87,7 +85,7 @@ class LineAssign(AskingAssign):
             if found is None:
                 continue
             text = next(t.line for t in line if t.start[0] == found.start_line + 1)
-            if is_command(text[found.start_col + 1 :]):
+            if _is_command(text[found.start_col + 1 :]):
                 tokens = [t for t in line if t.type not in (tokenize.INDENT, tokenize.DEDENT)]
                 return cls.at(tokens[0].start[1], (found.start_line + 1, found.start_col))
         return None
@@ -95,6 +93,12 @@ class LineAssign(AskingAssign):
     def transform(self, lines: list[str]) -> Any:
         """The lines with this one as Python."""
         return super().transform(_as_magic(lines, self.start_line, self._sign))
+
+
+def _is_command(line: str) -> bool:
+    from holdfast.notebook.line_commands import is_command  # at the first line of that kind: a kernel starts without it
+
+    return is_command(line)
 
 
 def _as_magic(lines: list[str], number: int, column: int) -> list[str]:

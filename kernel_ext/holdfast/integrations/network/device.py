@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import re
 import threading
@@ -104,7 +105,8 @@ class Device:
         def typed(session: Any) -> str:
             if self.kind not in _COMMITS:
                 return str(session.send_config_set(every, error_pattern=_REFUSED, read_timeout=self.timeout))
-            said = str(session.send_config_set(every, error_pattern=_REFUSED, exit_config_mode=False, read_timeout=self.timeout))
+            private = {"config_mode_command": "configure private"} if self.kind == "junos" else {}  # what is not committed goes with it
+            said = str(session.send_config_set(every, error_pattern=_REFUSED, exit_config_mode=False, read_timeout=self.timeout, **private))
             said += str(session.commit())
             session.exit_config_mode()
             return said
@@ -226,7 +228,7 @@ class Device:
         given = self._given
         credentials = {name: str.__str__(secret(given[name])) for name in ("password", "enable") if given[name] is not None}
         enable = {"secret": credentials.pop("enable")} if "enable" in credentials else {}
-        keys = {"use_keys": True, "key_file": given["key"]} if given["key"] else {}
+        keys = {} if given["password"] else {"use_keys": True, "allow_agent": True, **({"key_file": given["key"]} if given["key"] else {})}
         hosts = (
             {"alt_host_keys": True, "alt_key_file": given["known_hosts"]} if given["known_hosts"] else {"system_host_keys": given["strict"]}
         )
@@ -235,7 +237,7 @@ class Device:
                 device_type=DRIVERS[self.kind],
                 host=self.host,
                 port=given["port"],
-                username=given["user"],
+                username=given["user"] or getpass.getuser(),
                 ssh_strict=given["strict"],
                 conn_timeout=self.timeout,
                 banner_timeout=self.timeout,
@@ -280,8 +282,9 @@ def connect(
 
     Args:
         kind: one of ``ios``, ``xe``, ``xr``, ``nxos``, ``eos``, ``junos``, ``frr`` (FRRouting's vtysh as a login shell).
-        password: a reference (``env:NAME`` …), as ``enable`` for the privileged mode.
-        key: path of a private key.
+        user: who signs in; this process's user by default.
+        password: a reference (``env:NAME`` …), as ``enable`` for the privileged mode. Without it keys and the agent are used.
+        key: path of a private key, instead of a password.
         strict: False also talks to devices whose host key nobody knows.
         known_hosts: path of the file of host keys; the system's by default.
         timeout: seconds until a command's prompt must be back.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -135,13 +136,15 @@ class Host:
         given = self._given
         client = paramiko.SSHClient()
         if given["known_hosts"]:
-            client.load_host_keys(given["known_hosts"])
+            client.load_host_keys(str(Path(given["known_hosts"]).expanduser()))
         else:
             client.load_system_host_keys()
         if not given["strict"]:
             client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         password = str.__str__(secret(given["password"])) if given["password"] else None
-        more = {"password": password, "allow_agent": False, "look_for_keys": False} if password else {}
+        more: dict[str, Any] = {"password": password, "allow_agent": False, "look_for_keys": False} if password else {}
+        if given["key"]:
+            more["key_filename"] = str(Path(given["key"]).expanduser())
         try:
             client.connect(
                 given["host"],
