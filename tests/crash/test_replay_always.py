@@ -124,5 +124,5 @@ def test_replay_always_over_a_shipped_runbook(tmp_path: Path) -> None:
         performance = Performance(book, stage, tmp_path)
         assert performance.play("call.after_outcome=kill") == "succeeded", performance.last
         assert len(performance.sandbox.struck()) >= 40
-        assert len(stage.effects()) == 25
+        assert len(stage.effects()) == 26
         assert set(stage.effects().values()) == {1}

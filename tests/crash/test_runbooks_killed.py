@@ -49,6 +49,7 @@ def undisturbed(name: str) -> tuple[str, Counter[str], Any, list[Entry]]:
 
 def performed(name: str, folder: Path, faults: str = "") -> tuple[str, Counter[str], Any, list[Entry], Performance]:
     """Play the runbook on a stage of its own."""
+    folder.mkdir(exist_ok=True)
     rehearsal: Rehearsal = REHEARSALS[name]
     with rehearsal.stage(folder) as stage:
         performance = Performance(RUNBOOKS / f"{name}.ipynb", stage, folder)
@@ -80,6 +81,8 @@ def test_a_killed_runbook_ends_as_the_undisturbed_one(tmp_path: Path, name: str,
     if not faults:
         pytest.skip("this runbook never comes to that point")
     seen = performed(name, tmp_path, faults)
+    if not seen[4].sandbox.struck():  # it waited at other moments this time, so that no one process passed the point so often
+        seen = performed(name, tmp_path / "again", cut(point, 0.0, entries))
     assert len(seen[4].sandbox.struck()) == 1
     assert seen[0] == status
     assert {effect: n for effect, n in seen[1].items() if n != 1 and effect not in rehearsal.repeated} == {}, "each effect once"
