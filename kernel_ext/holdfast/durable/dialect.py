@@ -252,6 +252,14 @@ def document(body: Any) -> Any:
         return None
 
 
+def shown(body: Any) -> dict[str, Any]:
+    """A JSON body for people, as ``Asked.arguments``; how long it is where that is too much."""
+    if isinstance(body, bytes) and len(body) > 1 << 16:
+        return {"body": f"{len(body)} bytes"}
+    found = document(body)
+    return found if isinstance(found, dict) else {} if found is None else {"body": found}
+
+
 def answer_of(value: Any, *, status: int = 200, note: str = "") -> Answer:
     """An answer with a JSON body, as the dialect made it up; ``note`` says so in its headers."""
     body = json.dumps(value).encode()

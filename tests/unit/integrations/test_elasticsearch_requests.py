@@ -89,3 +89,9 @@ def test_documents_without_an_id_get_the_calls_own() -> None:
 
 def test_settings_are_compared_as_elasticsearch_shows_them() -> None:
     assert flattened({"a": {"b": True, "c": None}, "d.e": 3}) == {"a.b": "true", "a.c": None, "d.e": "3"}
+
+
+def test_what_is_too_long_for_people_is_only_measured() -> None:
+    assert understood("PUT", "/notes/_doc/7", {"a": 1}).arguments == {"a": 1}
+    assert understood("PUT", "/notes/_doc/7", {"a": "x" * 70_000}).arguments == {"body": "70009 bytes"}
+    assert understood("POST", "/_bulk", b'{"index":{}}\n{"n":1}\n').arguments == {}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
-from holdfast.durable.dialect import Answer, Ask, Asked, Dialect, Question, SpeakingInterceptor, altered, answer_of, document
+from holdfast.durable.dialect import Answer, Ask, Asked, Dialect, Question, SpeakingInterceptor, altered, answer_of, document, shown
 from holdfast.durable.interceptor import Attempt, Recorder, Transient
 from holdfast.durable.interceptors.http import Sent, assumed
 from holdfast.foundation import clock
@@ -60,7 +60,7 @@ class DatadogDialect(Dialect):
             effect=_effect(sent.method, what, body),
             target=f"datadog://{urlsplit(sent.url).netloc}/{_touched(what, body)}",
             destructive=destructive,
-            arguments=body,
+            arguments=shown(sent.body),
             recorded=_KEYS.fullmatch(what) is None,
             look=f"/api/v1/monitor?name={quote(name)}" if name else "",
         )

@@ -11,7 +11,7 @@ import re
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from holdfast.durable.dialect import Answer, Ask, Asked, Dialect, Question, altered, answer_of, document
+from holdfast.durable.dialect import Answer, Ask, Asked, Dialect, Question, altered, answer_of, document, shown
 from holdfast.durable.interceptor import Attempt
 from holdfast.durable.interceptors.http import Sent, assumed
 from holdfast.model.call import Effect
@@ -51,7 +51,7 @@ class ElasticsearchDialect(Dialect):
             effect=_effect(sent, what),
             target=f"elasticsearch://{parts.netloc}/{what}",
             destructive=_destroys(sent, what),
-            arguments={} if secret else {"body": document(sent.body)} if document(sent.body) is not None else {},
+            arguments={} if secret else shown(sent.body),
             recorded=sent.method not in ("POST", "PUT") or _KEYS.fullmatch(what) is None,
             look=_look(sent, what, parts.path),
         )
