@@ -239,6 +239,29 @@ def test_dg_lists_what_the_runbooks_define_and_tells_what_is_broken(project: Pro
     assert "the step 'a' is there twice" in said
 
 
+@pytest.mark.slow
+def test_dg_launches_a_job_and_makes_a_partition_of_assets(project: Project) -> None:
+    assert "hello eve" in project.dg("launch", "--job", "greet", "--config-json", json.dumps({"name": "eve"}))
+    assert "HF103: name is refused" in project.dg("launch", "--job", "greet", "--config-json", json.dumps({"name": "EVE"}), status=1)
+    said = project.dg("launch", "--assets", 'key:"costs/raw"', "--partition", "eu")
+    assert "ASSET_MATERIALIZATION" in said and "ASSET_CHECK_EVALUATION" in said
+    assert "PIPELINE_SUCCESS" in said or "RUN_SUCCESS" in said
+
+
+@pytest.mark.slow
+def test_dg_launches_in_the_repository(tmp_path: Path) -> None:
+    set_up(tmp_path / "home")
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path / "home"), "HOLDFAST_JOURNAL": f"sqlite:///{tmp_path}/journal.db"}
+    environment |= {"VIRTUAL_ENV": str(BIN.parent), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    listed = subprocess.run(
+        [str(BIN / "dg"), "list", "defs", "--json"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert "examples__restart_workers" in listed.stdout, listed.stderr[-3000:]
+    command = [str(BIN / "dg"), "launch", "--job", "examples__restart_workers"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+    assert "RUN_SUSPENDED" in done.stdout + done.stderr, "it waits for a person, and the command ends"
+
+
 def test_dg_dev_serves_it(server: Server) -> None:
     assert server.jobs() == {"broken", "costs", "first_runbook", "greet", "more_greet"}
 
