@@ -70,6 +70,7 @@ class ByDagster(Performance):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # one that waits again and again is resumed as often, each time by another worker
 @pytest.mark.parametrize("name", REHEARSALS)
 def test_launched_in_dagster_killed_and_answered(tmp_path: Path, name: str) -> None:
     rehearsal = REHEARSALS[name]
