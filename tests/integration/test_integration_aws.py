@@ -89,6 +89,13 @@ class TestAws(IntegrationContract):
                     target="aws://us-east-1/ec2/vol-*",
                 ),
                 Write(
+                    name="snapshot of a database",
+                    cell="print(aws.snapshot_database('db', 'before', rds=rds))",
+                    count=asked("CreateDBSnapshot"),
+                    effect="idempotent",
+                    target="aws://us-east-1/rds/db/before",
+                ),
+                Write(
                     name="deactivate",
                     cell="print(len(aws.deactivate_keys('alice', iam=iam)))",
                     count=lambda: [k["Status"] for k in client("iam").list_access_keys(UserName="alice")["AccessKeyMetadata"]].count(

@@ -52,6 +52,12 @@ def subject_of(server: KubernetesServer) -> Subject:
     def asked(pattern: str) -> Callable[[], int]:
         return lambda: sum(1 for r in server.requests if r["method"] == "GET" and r["path"].endswith(pattern))
 
+    updates, before = count("update", "/deployments/web$"), {"restart": 0, "roll back": 0}
+
+    def since(name: str) -> None:
+        deployment(server)
+        before[name] = updates()
+
     def old() -> None:
         server.put(f"{MAPS}/old")
 
@@ -108,6 +114,38 @@ def subject_of(server: KubernetesServer) -> Subject:
                 count=count("update", "/deployments/web$"),
                 effect="idempotent",
                 target=f"{here}/deployments.apps/web",
+            ),
+            Write(
+                name="restart",
+                cell="print(k8s.restart('prod', 'web', api=api))",
+                prepare=lambda: since("restart"),
+                count=lambda: updates() - before["restart"],
+                effect="idempotent",
+                target=f"{here}/deployments.apps/web",
+            ),
+            Write(
+                name="roll back",
+                cell="print(k8s.rollback('prod', 'web', api=api))",
+                prepare=lambda: since("roll back"),
+                count=lambda: updates() - before["roll back"],
+                effect="idempotent",
+                target=f"{here}/deployments.apps/web",
+            ),
+            Write(
+                name="delete a pod",
+                cell="print(k8s.delete_pod('prod', 'web-2', api=api))",
+                prepare=lambda: pod(server, "web-2"),
+                count=count("delete", "/pods/web-2$"),
+                effect="idempotent",
+                target=f"{here}/pods/web-2",
+            ),
+            Write(
+                name="cordon",
+                cell="print(k8s.cordon('n7', api=api))",
+                prepare=lambda: server.put("/api/v1/nodes/n7") and None,
+                count=count("update", "/nodes/n7$"),
+                effect="idempotent",
+                target="*/nodes/n7",
             ),
             Write(
                 name="append by json patch",

@@ -72,6 +72,13 @@ class TestPagerDuty(IntegrationContract):
                     target="pagerduty://incidents/P1/notes",
                 ),
                 Write(
+                    name="acknowledge",
+                    cell="print(pagerduty.acknowledge('P1', client=api))",
+                    count=lambda: int(server.incidents["P1"]["status"] == "acknowledged"),
+                    effect="idempotent",
+                    target="pagerduty://incidents/P1",
+                ),
+                Write(
                     name="resolve",
                     cell="print(pagerduty.resolve('P1', client=api))",
                     count=lambda: int(server.incidents["P1"]["status"] == "resolved"),
