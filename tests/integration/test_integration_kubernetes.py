@@ -58,6 +58,9 @@ def subject_of(server: KubernetesServer) -> Subject:
         deployment(server)
         before[name] = updates()
 
+    def node() -> None:
+        server.put("/api/v1/nodes/n7")
+
     def old() -> None:
         server.put(f"{MAPS}/old")
 
@@ -142,7 +145,7 @@ def subject_of(server: KubernetesServer) -> Subject:
             Write(
                 name="cordon",
                 cell="print(k8s.cordon('n7', api=api))",
-                prepare=lambda: server.put("/api/v1/nodes/n7") and None,
+                prepare=node,
                 count=count("update", "/nodes/n7$"),
                 effect="idempotent",
                 target="*/nodes/n7",
