@@ -1,4 +1,4 @@
-"""Network devices: what commands do by their words, whether lines are in effect, answers of several vendors (published samples)."""
+"""Network devices: what commands do by their words, whether lines are in effect, answers of several vendors (samples by hand)."""
 
 from __future__ import annotations
 
