@@ -12,7 +12,7 @@ UNKNOWN = "\x00"
 
 _OPERATOR = re.compile(r"\|\||&&|\|&|;;|[|&;\n()]")
 _REDIRECT = re.compile(r"(\d*|\{\w+\})(&>>|&>|>>|>&|>\||<<<|<<-?|<&|<>|>|<)")
-_PLAIN = re.compile(r"[^\s'\"\\$`|&;()<>#]+")
+_PLAIN = re.compile(r"[^ \t\r\n'\"\\$`|&;()<>#]+")  # to the shell, a no-break space is a letter like any other
 _PREFIX_WORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time"})
 _CLOSING_WORDS = frozenset({"fi", "done", "}"})
 _BEYOND = frozenset({"case", "esac", "function", "select", "coproc"})

@@ -227,6 +227,9 @@ WRITES = [
     "$(kubectl get x)",
     "vault read aws/creds/x",
     "redis-cli get x --eval f",
+    "\xa0ls",
+    "ls\x1f-l",
+    "\x0bls",
 ]
 
 
