@@ -89,16 +89,19 @@ def _house(home: DagsterHome, monkeypatch: pytest.MonkeyPatch) -> Iterator[House
 
 
 def test_a_run_is_one_execution_in_one_kernel_and_its_outputs_stream(house: House) -> None:
-    house.home.runbook("one", [("step:a", "x = 1\nprint('hello')"), ("step:b", "x += 1"), ("step:c", "x")])
-    run = house.until(house.launch("one").run_id, "SUCCESS")
+    gate = house.home.folder / "heard"
+    waits = f"import os, time\nx = 1\nprint('hello')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
+    house.home.runbook("one", [("step:a", waits), ("step:b", "x += 1"), ("step:c", "x")])
+    run_id = house.launch("one").run_id
+    house.home.until(lambda: any(e.step_key == "a" and e.user_message == "hello" for e in house.instance.all_logs(run_id)), "the output")
+    gate.touch()
+    run = house.until(run_id, "SUCCESS")
     with Client.open() as client:
         execution = client.get(run.tags["holdfast/execution_id"])
         started = [e for e in client.entries(execution.id) if e.kind == "note" and e.data.get("what") == "kernel_started"]
     assert execution.status == "succeeded"
     assert len(started) == 1
     events = house.instance.all_logs(run.run_id)
-    order = [(e.step_key, e.dagster_event.event_type_value if e.dagster_event else e.user_message) for e in events if e.step_key]
-    assert order.index(("a", "hello")) < order.index(("a", "STEP_SUCCESS"))
     outputs = {e.step_key: e.dagster_event.step_output_data for e in events if e.dagster_event and e.dagster_event.is_successful_output}
     assert outputs["c"].metadata["result"].value == "2"
     assert Path(outputs["c"].metadata["notebook"].value).exists()
