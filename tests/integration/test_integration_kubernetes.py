@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,13 @@ core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
 """
 
 
+REPLACE = """whole = core.read_namespaced_config_map('whole', 'prod')
+whole.data = {'a': '2'}
+print(core.replace_namespaced_config_map('whole', 'prod', whole).data)"""
+APPLY = """wanted = {{'apiVersion': 'v1', 'kind': 'ConfigMap', 'metadata': {{'name': '{name}'}}, 'data': {{'a': '1'}}}}
+print(core.patch_namespaced_config_map('{name}', 'prod', wanted, _content_type='application/apply-patch+yaml'{more}).data)"""
+
+
 def deployment(server: KubernetesServer) -> None:
     """``prod/web`` with two revisions, the second in use."""
 
@@ -37,12 +45,46 @@ def deployment(server: KubernetesServer) -> None:
         server.put(f"/apis/apps/v1/namespaces/prod/replicasets/web-{number}", metadata=meta, spec={"template": template})
 
 
-def pod(server: KubernetesServer, name: str, reason: str = "") -> None:
-    """A pod on the node n1, running or held up for a reason."""
+def pod(server: KubernetesServer, name: str, reason: str = "", node: str = "n1") -> None:
+    """A pod on a node, running or held up for a reason."""
     state = {"waiting": {"reason": reason}} if reason else {"running": {}}
     last = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}} if reason else {}
     status = {"phase": "Running", "containerStatuses": [{"ready": not reason, "restartCount": 4 if reason else 0, "state": state, **last}]}
-    server.put(f"{PODS}/{name}", spec={"nodeName": "n1", "containers": [{"name": "c"}]}, status=status)
+    server.put(f"{PODS}/{name}", spec={"nodeName": node, "containers": [{"name": "c"}]}, status=status)
+
+
+def more_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
+    """Ways to write beside those of :func:`subject_of`: the node's, whole objects, whole collections, what is applied."""
+
+    def made(pattern: str, *verbs: str) -> Callable[[], int]:
+        return lambda: sum(server.made(verb, pattern) for verb in verbs)
+
+    def full() -> None:
+        server.put("/api/v1/nodes/n9")
+        for name in ("full-1", "full-2"):
+            pod(server, name, node="n9")
+
+    def batch() -> None:
+        for name in ("batch-1", "batch-2"):
+            server.put(f"{MAPS}/{name}", metadata={"labels": {"job": "batch"}})
+
+    def write(name: str, cell: str, count: Callable[[], int], target: str, **more: Any) -> Write:
+        return Write(name=name, cell=cell, count=count, target=target, **{"effect": "idempotent", **more})
+
+    applied = made("/configmaps/applied$", "create", "update")
+    marked = made("/configmaps/marked$", "create", "update")
+    return (
+        write("uncordon", "print(k8s.uncordon('n8', api=api))", made("/nodes/n8$", "update"), "*/nodes/n8",
+              prepare=lambda: server.put("/api/v1/nodes/n8", spec={"unschedulable": True}) and None),
+        write("drain", "print(k8s.drain('n9', api=api).column('object'))", made("/nodes/n9$|/pods/full-", "update", "delete"), "*/nodes/n9",
+              prepare=full, calls=3, makes=3),
+        write("replace", REPLACE, made("/configmaps/whole$", "update"), f"{here}/configmaps/whole",
+              prepare=lambda: server.put(f"{MAPS}/whole", data={"a": "1"}) and None),
+        write("apply", APPLY.format(name="applied", more=", field_manager='runbook', force=True"), applied, f"{here}/configmaps/applied"),
+        write("apply under the call's own mark", APPLY.format(name="marked", more=""), marked, f"{here}/configmaps/marked"),
+        write("delete a collection", "print(core.delete_collection_namespaced_config_map('prod', label_selector='job=batch').status)",
+              made("/configmaps/batch-", "delete"), f"{here}/configmaps", prepare=batch, effect="write", asks=True, makes=2),
+    )  # fmt: skip
 
 
 def subject_of(server: KubernetesServer) -> Subject:
@@ -159,6 +201,7 @@ def subject_of(server: KubernetesServer) -> Subject:
                 effect="write",
                 target=f"{here}/configmaps/list",
             ),
+            *more_writes(server, here),
         ),
     )
 

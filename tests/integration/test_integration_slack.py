@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+from slack_sdk import WebClient
 
 from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
@@ -24,15 +26,33 @@ class TestSlack(IntegrationContract):
     @classmethod
     def subject(cls, server: Slack) -> Subject:
         known = [0]
+        api = WebClient(TOKEN, base_url=f"{server.url}/api/")  # a person at the far side
 
-        def messages() -> int:
-            return len(server.messages()) - known[0]
+        def said(channel: str, **about: Any) -> Callable[[], int]:
+            def count() -> int:
+                return sum(m["channel"] == channel and about.items() <= m.items() for m in server.messages()[known[0] :])
+
+            return count
 
         def reset() -> None:
             known[0] = len(server.messages())
 
+        def before(channel: str) -> Callable[[], None]:
+            return lambda: api.chat_postMessage(channel=channel, text="down") and None
+
+        def changed() -> int:
+            """An update that is made again after the kill says the same; once more would be too often."""
+            (message,) = [m for m in server.messages()[known[0] :] if m["channel"] == "CUPDATE"]
+            return int(message["text"] == "up") if message["edits"] <= 2 else int(message["edits"])
+
+        there = "next(m for m in client.conversations_history(channel={0!r})['messages'] if m['text'] == 'down')['ts']"
+        there = f"slack.Said(channel={{0!r}}, ts={there})"
         return Subject(
-            setup=f"from holdfast.integrations import slack\nclient = slack.connect('env:SLACK_TOKEN', base_url='{server.url}/api/')",
+            setup=(
+                "from holdfast import secret\nfrom holdfast.integrations import slack\nfrom slack_sdk.webhook import WebhookClient\n"
+                f"client = slack.connect('env:SLACK_TOKEN', base_url='{server.url}/api/')\n"
+                f"hook = WebhookClient('{server.url}/services/T1/B1/' + secret('env:SLACK_TOKEN'))"  # its address is a credential, too
+            ),
             reset=reset,
             environment={"SLACK_TOKEN": TOKEN},
             modules=("slack_sdk", "holdfast.integrations.slack"),
@@ -43,9 +63,41 @@ class TestSlack(IntegrationContract):
                 Write(
                     name="post",
                     cell="print(slack.post('C1', 'restarting web', client=client).channel)",
-                    count=messages,
+                    count=said("C1"),
                     effect="write",
                     target="slack://C1",
+                ),
+                Write(
+                    name="reply",
+                    cell=f"print(slack.post('CREPLY', 'on it', under={there.format('CREPLY')}, client=client).channel)",
+                    prepare=before("CREPLY"),
+                    count=said("CREPLY", text="on it"),
+                    effect="write",
+                    target="slack://CREPLY",
+                ),
+                Write(
+                    name="update",
+                    cell=f"print(slack.update({there.format('CUPDATE')}, 'up', client=client))",
+                    prepare=before("CUPDATE"),
+                    count=changed,
+                    effect="idempotent",
+                    target="slack://CUPDATE/*",
+                ),
+                Write(
+                    name="react",
+                    cell=f"print(slack.react({there.format('CREACT')}, ':eyes:', client=client))",
+                    prepare=before("CREACT"),
+                    count=said("CREACT", reactions=["eyes"]),
+                    effect="idempotent",
+                    target="slack://CREACT/*",
+                ),
+                Write(
+                    name="webhook",
+                    cell="print(hook.send(text='web is back').status_code)",
+                    count=said("CHOOK", text="web is back"),
+                    effect="write",
+                    target="slack://webhook",
+                    asks=True,
                 ),
             ),
         )

@@ -125,6 +125,11 @@ class KubernetesServer:
         self, method: str, path: str, sub: str, query: dict[str, str], body: Any, kind: str, dry: bool
     ) -> tuple[int, dict[str, Any]]:
         there = self.objects.get(path)
+        applied = method == "PATCH" and kind.startswith("application/apply-patch")
+        if applied and not query.get("fieldManager"):
+            raise Refused(422, "Invalid", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+        if there is None and applied and not sub:
+            return 201, self._change("create", path, body, query, dry, new=True)
         if there is None:
             raise Refused(404, "NotFound", f'"{path.rpartition("/")[2]}" not found')
         if sub == "log":
@@ -148,6 +153,8 @@ class KubernetesServer:
         else:
             given = (body.get("metadata") or {}).get("resourceVersion") if isinstance(body, dict) else None
             new = _patched(there, body)
+        if applied and new == there:
+            return 200, there  # applied again it changes nothing, not even the version
         if given and given != there["metadata"]["resourceVersion"]:
             raise Refused(409, "Conflict", "the object has been modified; please apply your changes to the latest version and try again")
         changed = self._change("update", path, {**new, "metadata": {**there["metadata"], **(new.get("metadata") or {})}}, query, dry)

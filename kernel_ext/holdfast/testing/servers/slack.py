@@ -111,6 +111,11 @@ class Handler(BaseHTTPRequestHandler):
             if isinstance(given.get(name), str):
                 given[name] = json.loads(given[name])
         state, method = self.server.state, self.path.rpartition("/")[2]
+        if self.path.startswith("/services/"):  # an incoming webhook: who knows the address may post
+            with state.lock:
+                state.messages.append(self._message("CHOOK", given))
+            self._send("ok")
+            return
         with state.lock:
             if method == "_fail":
                 state.failures.setdefault(given["method"], []).extend([given] * int(given.get("n", 1)))
@@ -159,12 +164,25 @@ class Handler(BaseHTTPRequestHandler):
         if not given.get("text") and not given.get("blocks"):
             return {"ok": False, "error": "no_text"}
         place = _direct(place) if place.startswith("U") else place
-        message = {
-            "channel": place, "ts": f"{clock.now():.0f}.{self.server.state.next():06d}", "text": given.get("text"),
-            "blocks": given.get("blocks"), "metadata": given.get("metadata"), "thread_ts": given.get("thread_ts"), "edits": 0,
-        }  # fmt: skip
+        message = self._message(place, given)
         self.server.state.messages.append(message)
         return {"ok": True, "channel": place, "ts": message["ts"], "message": message}
+
+    def _message(self, place: str, given: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "channel": place, "ts": f"{clock.now():.0f}.{self.server.state.next():06d}", "text": given.get("text"),
+            "blocks": given.get("blocks"), "metadata": given.get("metadata"), "thread_ts": given.get("thread_ts"), "edits": 0,
+            "reactions": [],
+        }  # fmt: skip
+
+    def _reactions_add(self, given: dict[str, Any]) -> dict[str, Any]:
+        for message in self.server.state.messages:
+            if (message["channel"], message["ts"]) == (given.get("channel"), given.get("timestamp")):
+                if given.get("name") in message["reactions"]:
+                    return {"ok": False, "error": "already_reacted"}
+                message["reactions"].append(given.get("name"))
+                return {"ok": True}
+        return {"ok": False, "error": "message_not_found"}
 
     def _chat_update(self, given: dict[str, Any]) -> dict[str, Any]:
         if given.get("blocks") and _wrong_blocks(given["blocks"]):
@@ -203,7 +221,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"ok": True, "messages": shown[::-1], "has_more": False, "response_metadata": {"next_cursor": ""}}
 
     def _send(self, said: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        body = json.dumps(said).encode()
+        body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
         self.send_response(status)
         for name, value in {**(headers or {}), "Content-Type": "application/json", "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
