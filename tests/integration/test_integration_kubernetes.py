@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.testing.cells import CellRunner
@@ -53,11 +54,34 @@ def pod(server: KubernetesServer, name: str, reason: str = "", node: str = "n1")
     server.put(f"{PODS}/{name}", spec={"nodeName": node, "containers": [{"name": "c"}]}, status=status)
 
 
-def more_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
-    """Ways to write beside those of :func:`subject_of`: the node's, whole objects, whole collections, what is applied."""
+def made(server: KubernetesServer, pattern: str, *verbs: str) -> Callable[[], int]:
+    return lambda: sum(server.made(verb, pattern) for verb in verbs)
 
-    def made(pattern: str, *verbs: str) -> Callable[[], int]:
-        return lambda: sum(server.made(verb, pattern) for verb in verbs)
+
+def write(name: str, cell: str, count: Callable[[], int], target: str, **more: Any) -> Write:
+    return Write(name=name, cell=cell, count=count, target=target, **{"effect": "idempotent", **more})
+
+
+def more_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
+    """A node, whole objects, what is applied."""
+
+    def closed() -> None:
+        server.put("/api/v1/nodes/n8", spec={"unschedulable": True})
+
+    def whole() -> None:
+        server.put(f"{MAPS}/whole", data={"a": "1"})
+
+    named = APPLY.format(name="applied", more=", field_manager='runbook', force=True")
+    applied = made(server, "/configmaps/applied$", "create", "update")
+    return (
+        write("uncordon", "print(k8s.uncordon('n8', api=api))", made(server, "/nodes/n8$", "update"), "*/nodes/n8", prepare=closed),
+        write("replace", REPLACE, made(server, "/configmaps/whole$", "update"), f"{here}/configmaps/whole", prepare=whole),
+        write("apply", named, applied, f"{here}/configmaps/applied"),
+    )
+
+
+def rarer_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
+    """A drained node, a deleted collection, what is applied under the call's own mark."""
 
     def full() -> None:
         server.put("/api/v1/nodes/n9")
@@ -68,23 +92,15 @@ def more_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
         for name in ("batch-1", "batch-2"):
             server.put(f"{MAPS}/{name}", metadata={"labels": {"job": "batch"}})
 
-    def write(name: str, cell: str, count: Callable[[], int], target: str, **more: Any) -> Write:
-        return Write(name=name, cell=cell, count=count, target=target, **{"effect": "idempotent", **more})
-
-    applied = made("/configmaps/applied$", "create", "update")
-    marked = made("/configmaps/marked$", "create", "update")
+    drained = made(server, "/nodes/n9$|/pods/full-", "update", "delete")
+    marked = made(server, "/configmaps/marked$", "create", "update")
+    collection = "print(core.delete_collection_namespaced_config_map('prod', label_selector='job=batch').status)"
+    gone = made(server, "/configmaps/batch-", "delete")
     return (
-        write("uncordon", "print(k8s.uncordon('n8', api=api))", made("/nodes/n8$", "update"), "*/nodes/n8",
-              prepare=lambda: server.put("/api/v1/nodes/n8", spec={"unschedulable": True}) and None),
-        write("drain", "print(k8s.drain('n9', api=api).column('object'))", made("/nodes/n9$|/pods/full-", "update", "delete"), "*/nodes/n9",
-              prepare=full, calls=3, makes=3),
-        write("replace", REPLACE, made("/configmaps/whole$", "update"), f"{here}/configmaps/whole",
-              prepare=lambda: server.put(f"{MAPS}/whole", data={"a": "1"}) and None),
-        write("apply", APPLY.format(name="applied", more=", field_manager='runbook', force=True"), applied, f"{here}/configmaps/applied"),
-        write("apply under the call's own mark", APPLY.format(name="marked", more=""), marked, f"{here}/configmaps/marked"),
-        write("delete a collection", "print(core.delete_collection_namespaced_config_map('prod', label_selector='job=batch').status)",
-              made("/configmaps/batch-", "delete"), f"{here}/configmaps", prepare=batch, effect="write", asks=True, makes=2),
-    )  # fmt: skip
+        write("drain", "print(k8s.drain('n9', api=api).column('object'))", drained, "*/nodes/n9", prepare=full, calls=3, makes=3),
+        write("apply", APPLY.format(name="marked", more=""), marked, f"{here}/configmaps/marked"),
+        write("delete a collection", collection, gone, f"{here}/configmaps", prepare=batch, effect="write", asks=True, makes=2),
+    )
 
 
 def subject_of(server: KubernetesServer) -> Subject:
@@ -206,14 +222,25 @@ def subject_of(server: KubernetesServer) -> Subject:
     )
 
 
-class TestKubernetes(IntegrationContract):
+@pytest.fixture(scope="module")
+def server() -> Iterator[KubernetesServer]:
+    with KubernetesServer() as server:
+        yield server
+
+
+@pytest.mark.slow
+class TestRarerWrites(IntegrationContract):
     """On the stand-in."""
 
     @pytest.fixture(scope="class")
     @classmethod
-    def server(cls) -> Iterator[KubernetesServer]:
-        with KubernetesServer() as server:
-            yield server
+    def subject(cls, server: KubernetesServer) -> Subject:
+        writes = rarer_writes(server, "kubernetes://127.0.0.1:*/prod")
+        return msgspec.structs.replace(subject_of(server), reads=(), writes=writes, limit=None)
+
+
+class TestKubernetes(IntegrationContract):
+    """On the stand-in."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -20,6 +22,50 @@ TRANSFER = """with db.transaction():
     db.execute("UPDATE account SET amount = amount + 10 WHERE name = %s", ["b"])
 print(there)
 """
+
+
+END = """(row,) = [one for one in postgres.long_queries(db, seconds=0) if one['application'] == {who!r}]
+print(postgres.{how}(db, row['pid'], row['backend_start'], query=row['query_start']))"""
+BY_HAND = """db.autocommit = False
+db.execute("INSERT INTO line VALUES ('by hand')")
+db.commit()
+print('kept')"""
+
+
+class Victim:
+    """Sleeps on the server, and again whenever it is woken: each time it was is counted."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._where, self._name = psycopg.conninfo.make_conninfo(url, application_name=name), name
+        self.ended, self._over = 0, False
+        self._own = psycopg.connect(url, autocommit=True)
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._over:
+            with psycopg.connect(self._where, autocommit=True) as link:
+                try:
+                    while not self._over:
+                        try:
+                            link.execute("SELECT pg_sleep(600)")
+                        except psycopg.errors.QueryCanceled:
+                            self.ended += 1
+                except psycopg.errors.AdminShutdown:
+                    self.ended += 1
+
+    def ready(self) -> None:
+        """It sleeps, and nothing is counted."""
+        asleep = "SELECT 1 FROM pg_stat_activity WHERE application_name = %s AND wait_event = 'PgSleep'"
+        until(lambda: self._own.execute(asleep, [self._name]).fetchone(), f"{self._name} to sleep")
+        self.ended = 0
+
+    def close(self) -> None:
+        """Let it go."""
+        self._over = True
+        self._own.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [self._name])
+        self._thread.join(60)
+        self._own.close()
 
 
 class TestPostgres(IntegrationContract):
@@ -40,7 +86,7 @@ class TestPostgres(IntegrationContract):
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls, url: str) -> Iterator[Subject]:
-        with psycopg.connect(url, autocommit=True) as own:
+        with psycopg.connect(url, autocommit=True) as own, closing(Victim(url, "slow")) as slow, closing(Victim(url, "stuck")) as stuck:
 
             def reset() -> None:
                 own.execute("TRUNCATE account, line; INSERT INTO account VALUES ('a', 100), ('b', 0)")
@@ -69,7 +115,7 @@ class TestPostgres(IntegrationContract):
                     Write(
                         name="insert",
                         cell="print(db.execute(\"INSERT INTO line VALUES ('x') RETURNING text\").fetchall())",
-                        count=value("SELECT count(*) FROM line"),
+                        count=value("SELECT count(*) FROM line WHERE text = 'x'"),
                         effect="write",
                         target="postgresql://127.0.0.1:*/*",
                     ),
@@ -80,6 +126,22 @@ class TestPostgres(IntegrationContract):
                         effect="write",
                         target="postgresql://127.0.0.1:*/*",
                         calls=2,  # a dry run lists the statements
+                    ),
+                    Write(
+                        name="cancel",
+                        cell=END.format(who="slow", how="cancel_query"),
+                        prepare=slow.ready,
+                        count=lambda: slow.ended,
+                        effect="idempotent",
+                        target="postgresql://127.0.0.1:*/*",
+                    ),
+                    Write(
+                        name="terminate",
+                        cell=END.format(who="stuck", how="terminate_backend"),
+                        prepare=stuck.ready,
+                        count=lambda: stuck.ended,
+                        effect="idempotent",
+                        target="postgresql://127.0.0.1:*/*",
                     ),
                 ),
             )
@@ -120,11 +182,10 @@ class TestPostgres(IntegrationContract):
 
     def test_a_long_query_is_found_and_ended(self, cell: Callable[[str], CellRunner], url: str) -> None:
         runner = cell(
-            "(row,) = postgres.long_queries(db, seconds=0)\nprint(row['query'], bool(postgres.check_long_queries(db, seconds=0)))\n"
+            "(row,) = [one for one in postgres.long_queries(db, seconds=0) if '(120)' in one['query']]\n"
+            "print(row['query'], bool(postgres.check_long_queries(db, seconds=0)))\n"
             "print(postgres.terminate_backend(db, row['pid'], row['backend_start']))"
         )
-        import threading
-
         with psycopg.connect(url, autocommit=True) as victim, psycopg.connect(url, autocommit=True) as own:
             caught: list[Exception] = []
 
@@ -136,9 +197,11 @@ class TestPostgres(IntegrationContract):
 
             thread = threading.Thread(target=sleep, daemon=True)
             thread.start()
-            until(lambda: own.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'").fetchone(), "the query")
+            until(lambda: own.execute("SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(120)'").fetchone(), "the query")
             done = runner.run()
-            own.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")  # a failed test must end, too
+            own.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(120)'"
+            )  # a failed test must end, too
             thread.join(60)
         assert done.out.splitlines() == ["SELECT pg_sleep(120) False", "True"], done
         assert caught and "terminating connection" in str(caught[0])
@@ -173,3 +236,28 @@ class TestPostgres(IntegrationContract):
         assert runner.run().out == "(101,)\n"
         with psycopg.connect(url) as own:
             assert own.execute("SELECT amount FROM account WHERE name = 'a'").fetchone() == (202,), "the other one's change is made once"
+
+    @pytest.mark.slow
+    def test_rarer_changes_are_made_once_whatever_is_killed(self, subject: Subject, cell: Callable[..., CellRunner], url: str) -> None:
+        """Committed by hand, many rows at once, and what no transaction can hold."""
+        with psycopg.connect(url, autocommit=True) as own:
+
+            def number(query: str) -> Callable[[], int]:
+                return lambda: int(own.execute(query).fetchone()[0])  # type: ignore[index]
+
+            many = "db.cursor().executemany('INSERT INTO line VALUES (%s)', [['many'], ['many']])\nprint('both')"
+            base = "SELECT count(*) FROM pg_database WHERE datname = 'made_by_a_row'"
+            here = {"effect": "write", "target": "postgresql://127.0.0.1:*/*"}
+            for write in (
+                Write(name="by hand", cell=BY_HAND, count=number("SELECT count(*) FROM line WHERE text = 'by hand'"), **here),
+                Write(name="many", cell=many, count=number("SELECT count(*) FROM line WHERE text = 'many'"), makes=2, **here),
+                Write(
+                    name="database",
+                    cell="db.execute('CREATE DATABASE made_by_a_row')\nprint('made')",
+                    count=number(base),
+                    asks=True,
+                    **here,
+                ),
+            ):
+                self._kill_and_go_on(subject, write, cell(write.cell, write.name))
+            own.execute("DROP DATABASE made_by_a_row")

@@ -198,8 +198,8 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
         text = value.decode("utf-8", "surrogateescape")
         changed = change(text)
         return value if changed == text else changed.encode("utf-8", "surrogateescape")
-    if kind is list or kind is tuple:
-        return [_map_texts(item, change) for item in value]
+    if kind is list or kind is tuple:  # as what it came: a recorded row must be equal to the same row read again
+        return kind(_map_texts(item, change) for item in value)
     if kind is dict:
         return {change(str.__str__(k)) if isinstance(k, str) else k: _map_texts(v, change) for k, v in value.items()}
     return value

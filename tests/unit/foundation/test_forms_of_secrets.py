@@ -68,3 +68,11 @@ def test_short_ones_do_not_mask_half_the_text() -> None:
     redactor = Redactor(("abc", "12345"))
     assert redactor.text("abcdef 3132 MTIz") == "abcdef 3132 MTIz"
     assert redactor.text("12345") == "***"
+
+
+def test_what_a_text_stands_in_stays_what_it_is() -> None:
+    redactor, rows = Redactor(("12345",)), [("x", 1), ("of 12345", ["12345", ("y",)])]
+    hidden = redactor.hide(rows)
+    assert "12345" not in repr(hidden)
+    assert repr(redactor.reveal(hidden)) == repr(rows), "a tuple is no list: a row on record is compared with the row that is read again"
+    assert redactor.shroud(rows) == [("x", 1), ("of ***", ["***", ("y",)])]
