@@ -247,7 +247,7 @@ class TestPostgres(IntegrationContract):
 
             many = "db.cursor().executemany('INSERT INTO line VALUES (%s)', [['many'], ['many']])\nprint('both')"
             base = "SELECT count(*) FROM pg_database WHERE datname = 'made_by_a_row'"
-            here = {"effect": "write", "target": "postgresql://127.0.0.1:*/*"}
+            here: dict[str, Any] = {"effect": "write", "target": "postgresql://127.0.0.1:*/*"}
             for write in (
                 Write(name="by hand", cell=BY_HAND, count=number("SELECT count(*) FROM line WHERE text = 'by hand'"), **here),
                 Write(name="many", cell=many, count=number("SELECT count(*) FROM line WHERE text = 'many'"), makes=2, **here),

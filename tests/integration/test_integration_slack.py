@@ -38,7 +38,10 @@ class TestSlack(IntegrationContract):
             known[0] = len(server.messages())
 
         def before(channel: str) -> Callable[[], None]:
-            return lambda: api.chat_postMessage(channel=channel, text="down") and None
+            def prepare() -> None:
+                api.chat_postMessage(channel=channel, text="down")
+
+            return prepare
 
         def changed() -> int:
             """An update that is made again after the kill says the same; once more would be too often."""
