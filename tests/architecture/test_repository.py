@@ -235,8 +235,8 @@ def _texts(paths: list[Path]) -> list[tuple[Path, str]]:
 
 
 def test_the_build_runs_every_suite(root: Path) -> None:
-    halves = re.findall(r"^half \w+ '([^']*)'", (root / ".ci" / "run").read_text(), flags=re.M)
+    parts = re.findall(r"^part \w+ '([^']*)'", (root / ".ci" / "run").read_text(), flags=re.M)
     named: list[str] = []
-    for place in (path for half in halves for pattern in half.split() for path in root.glob(pattern)):
+    for place in (path for part in parts for pattern in part.split() for path in root.glob(pattern)):
         named += [str(f.relative_to(root)) for f in (place.rglob("test_*.py") if place.is_dir() else [place])]
     assert sorted(named) == sorted(str(f.relative_to(root)) for f in (root / "tests").rglob("test_*.py"))
