@@ -10,9 +10,10 @@ import dagster as dg
 import msgspec
 
 from holdfast.client import Client
-from holdfast.errors import LookupFailedError, OperatorError
-from holdfast.model.execution import Execution, Status
+from holdfast.errors import AuthorError, LookupFailedError, OperatorError
+from holdfast.model.execution import SHOWN_SECRET, Execution, Status
 from holdfast_dagster import names
+from holdfast_dagster.config_schema import Hidden
 from holdfast_dagster.runbook import dagster_name
 
 #: Dagster's own tag on a run that re-executes another "from failure".
@@ -62,6 +63,10 @@ def choose_execution(
             again = _again(client, run, source)
             if again is not None:
                 return Chosen(header=again)
+        parameters = _with_secrets(parameters, source)
+    if hidden := ", ".join(name for name, value in parameters.items() if isinstance(value, Hidden)):
+        what = f"{hidden} is secret, so the run's configuration has {SHOWN_SECRET} in its place"
+        raise AuthorError("HF103", what, cure=f"launch the runbook anew and give {hidden}", runbook=runbook.stem)
     key = f"dagster/{run.run_id}/{runbook.absolute()}"  # by its path: two runbooks of one run may have the same name
     return Chosen(header=client.start(runbook, parameters, key=key, via=started_via(run), queued=False))
 
@@ -114,6 +119,12 @@ def run_of(instance: dg.DagsterInstance, execution: str, runbook: str) -> dg.Dag
             if run.tags.get(_POINTED) == run.run_id:
                 return run
     return None
+
+
+def _with_secrets(parameters: Mapping[str, Any], source: Execution | None) -> Mapping[str, Any]:
+    """``parameters`` with the secrets of the execution that is done again, which Dagster does not have."""
+    known = {name: source.parameters[name] for name in source.secrets if name in source.parameters} if source is not None else {}
+    return {name: known.get(name, value) if isinstance(value, Hidden) else value for name, value in parameters.items()}
 
 
 def _of_parent(client: Client, instance: dg.DagsterInstance, parent_id: str, runbook: Path) -> Execution | None:

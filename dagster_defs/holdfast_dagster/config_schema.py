@@ -9,7 +9,8 @@ import dagster as dg
 import msgspec
 
 from holdfast.errors import AuthorError
-from holdfast.model.manifest import Parameter
+from holdfast.model.execution import SHOWN_SECRET
+from holdfast.model.manifest import Manifest, Parameter
 from holdfast.notebook.parameters import validate
 from holdfast_dagster.failing import refusal
 from holdfast_dagster.runbook import Runbook
@@ -50,7 +51,7 @@ def run_config(runbook: Runbook, parameters: Mapping[str, Any]) -> dict[str, Any
     """
     given = check_parameters(runbook, parameters)
     choices = {p.name for p in runbook.manifest.parameters if "enum" in p.schema}
-    shown = {name: str(value) if name in choices and value is not None else value for name, value in given.items()}
+    shown = {n: str(v) if isinstance(v, Hidden) or (n in choices and v is not None) else v for n, v in given.items()}
     return _on_graph(runbook, shown) if runbook.card.partitions is not None and shown else shown
 
 
@@ -87,7 +88,20 @@ def check_parameters(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, An
     if (partitions := runbook.card.partitions) is not None and partitions.parameter not in given:
         others = tuple(p for p in manifest.parameters if p.name != partitions.parameter)
         manifest = msgspec.structs.replace(manifest, parameters=others)
-    return validate(manifest, given)
+    return _validated(manifest, given)
+
+
+class Hidden(str):
+    """What a run's configuration has in place of a secret that only the journal knows."""
+
+    __slots__ = ()
+
+
+def _validated(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """As ``validate``; but what stands in place of a secret is no value to be checked."""
+    hidden = {p.name: Hidden(SHOWN_SECRET) for p in manifest.parameters if p.secret and given.get(p.name) == SHOWN_SECRET}
+    others = msgspec.structs.replace(manifest, parameters=tuple(p for p in manifest.parameters if p.name not in hidden))
+    return {**validate(others, {name: value for name, value in given.items() if name not in hidden}), **hidden}
 
 
 def _accepted(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +113,7 @@ def _accepted(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition: str | None = None) -> dict[str, Any]:
-    """The parameters that a run was launched with, defaults left out.
+    """The parameters that a run was launched with, defaults left out; a :class:`Hidden` for a secret that only the journal has.
 
     Args:
         run_config: of the run, as it was given: of the runbook's own job, or of a job that materialises its assets.
@@ -118,7 +132,7 @@ def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition:
     partitions = runbook.card.partitions
     if partition is not None and partitions is not None:
         given.setdefault(partitions.parameter, partition)
-    return validate(runbook.manifest, given)
+    return _validated(runbook.manifest, given)
 
 
 def _field(parameter: Parameter, *, optional: bool, name: str) -> dg.Field:
@@ -160,6 +174,8 @@ _LIMITS = {
 
 def _type(parameter: Parameter, name: str) -> Any:
     schema = parameter.schema
+    if parameter.secret and schema.get("type") != "string":
+        return dg.Any  # the mask is a text
     enum = schema.get("enum")
     if isinstance(enum, list) and any(v is not None for v in enum):
         choices = dg.Enum(name, [dg.EnumValue(str(v), python_value=v) for v in enum if v is not None])

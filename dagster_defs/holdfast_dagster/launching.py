@@ -127,7 +127,9 @@ def _submitted(
     if there is None:
         given = {names.CONTINUES: execution.id, **tags}
         try:
-            there = _created(instance, runbook, place, run_id, run_config(runbook, execution.parameters), given)
+            # Dagster shows the configuration of a run to everybody: what is secret stays in the journal, where its worker finds it
+            config = run_config(runbook, execution.shown_parameters)
+            there = _created(instance, runbook, place, run_id, config, given)
         except DagsterRunAlreadyExists:  # the same key, at the same time
             new = False
     if new or (there is not None and there.status == dg.DagsterRunStatus.NOT_STARTED):  # whoever made it died before it was submitted

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -71,6 +71,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     def shown_parameters(self) -> dict[str, Any]:
         """The parameters as people may see them: a secret one is ``***``."""
         return masked(self.parameters, self.secrets)
+
+
+#: What people see in place of a secret parameter.
+SHOWN_SECRET: Final = MASK
 
 
 def masked(parameters: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
