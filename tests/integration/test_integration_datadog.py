@@ -20,6 +20,8 @@ print(MonitorsApi(client).delete_monitor(12) is not None)"""
 MUTE_HOST = """from datadog_api_client.v1.api.hosts_api import HostsApi
 from datadog_api_client.v1.model.host_mute_settings import HostMuteSettings
 print(HostsApi(client).mute_host("web-1", body=HostMuteSettings(message="disk")).action)"""
+CANCEL = "print(datadog.cancel_downtime('d1', client=client))"
+UPDATE = "print(datadog.update_incident('i1', state='stable', client=client))"
 COUNT = """from datadog_api_client.v2.api.metrics_api import MetricsApi
 from datadog_api_client.v2.model.metric_payload import MetricPayload
 from datadog_api_client.v2.model.metric_point import MetricPoint
@@ -43,6 +45,15 @@ class TestDatadog(IntegrationContract):
     def subject(cls, server: Datadog) -> Subject:
         def quiet() -> int:
             return len([d for d in server.downtimes.values() if d["attributes"]["status"] == "active"])
+
+        def quiet_already() -> None:
+            server.downtimes["d1"] = {"id": "d1", "attributes": {"status": "scheduled", "message": "m", "scope": "env:prod"}}
+
+        def declared() -> None:
+            server.incidents["i1"] = {"id": "i1", "type": "incidents", "attributes": {"title": "api is slow", "state": "active"}}
+
+        def stable() -> int:
+            return int(server.incidents.get("i1", {}).get("attributes", {}).get("state") == "stable")
 
         def write(name: str, cell: str, count: Callable[[], int], effect: str, target: str, **more: object) -> Write:
             return Write(name=name, cell=cell, count=count, effect=effect, target=f"datadog://127.0.0.1:*/{target}", **more)  # type: ignore[arg-type]
@@ -68,7 +79,10 @@ class TestDatadog(IntegrationContract):
                       lambda: len(server.events), "write", "events", asks=True),
                 write("monitor", MONITOR, lambda: len(server.monitors.keys() - {11, 12, 13}), "write", "monitor"),
                 write("incident", "print(len(datadog.declare_incident('mail stands still', severity='SEV-3', client=client)))",
-                      lambda: len(server.incidents) - 1, "write", "incidents", asks=True),
+                      lambda: len(server.incidents.keys() - {"i1"}) - 1, "write", "incidents", asks=True),
+                write("cancel", CANCEL, lambda: int(server.downtimes.get("d1", {}).get("attributes", {}).get("status") == "canceled"),
+                      "idempotent", "downtime/d1", prepare=quiet_already),
+                write("update-incident", UPDATE, stable, "idempotent", "incidents/i1", prepare=declared),
                 write("delete", DELETE, lambda: int(12 not in server.monitors), "idempotent", "monitor/12"),
                 write("mute-host", MUTE_HOST, lambda: len(server.muted.get("web-1", ())), "idempotent", "host/web-1/mute"),
                 write("count", COUNT, lambda: len(server.series), "write", "series", asks=True),

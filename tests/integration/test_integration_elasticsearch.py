@@ -76,6 +76,8 @@ class TestElasticsearch(IntegrationContract):
                 write("bulk", BULK, lambda: len(server.indices.get("many", {"docs": ()})["docs"]), "idempotent", "_bulk", makes=3),
                 write("count-up", COUNT_UP, lambda: known("logs-web", "L0").get("count", 0), "write", "logs-web/_update/L0", asks=True),
                 write("flush", "es.flush('logs-web', client=client)", lambda: min(1, len(server.flushed)), "idempotent", "logs-web/_flush"),
+                write("retry-failed", "es.retry_failed(client=client)",
+                      lambda: min(1, len(server.rerouted)), "idempotent", "_cluster/reroute"),
                 write("delete", "es.delete_index('logs-old', client=client)",
                       written("delete-index", "logs-old"), "idempotent", "logs-old"),
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,31 @@ class TestNetwork(IntegrationContract):
                 ),
             ),
         )
+
+    @pytest.mark.slow
+    def test_rarer_changes_are_made_once_whatever_is_killed(
+        self, subject: Subject, router: Router, cell: Callable[..., CellRunner]
+    ) -> None:
+        """A session that is opened again, lines of a plan, and what the device is to start with (typed again, it is the same)."""
+
+        def count(line: str) -> Callable[[], int]:
+            return lambda: router.count(line)
+
+        def shut() -> None:
+            router.peer["shut"] = True
+
+        here: dict[str, Any] = {"target": "device://127.0.0.1:*"}
+        again = f"print(bool(network.open_peer(edge, {OWN}, {PEER!r})))"
+        lines = "print(bool(network.configure(edge, ['interface eth1', 'shutdown'])))"
+        for write in (
+            Write(name="open", cell=again, prepare=shut, count=count(f"/ no neighbor {PEER} shutdown"), effect="write", **here),
+            Write(name="lines", cell=lines, count=count("interface eth1 / shutdown"), effect="write", **here),
+            Write(name="save", cell="print(edge.save_config())", count=lambda: router.count("write mem") > 0, effect="idempotent", **here),
+        ):
+            runner = cell(write.cell, write.name)
+            if write.prepare is not None:
+                write.prepare()
+            self._kill_and_go_on(subject, write, runner)
 
     def test_a_line_of_the_same_words_elsewhere_is_no_proof(self, router: Router, cell: Callable[[str], CellRunner]) -> None:
         """`shutdown` under eth0 says nothing of eth1."""

@@ -6,9 +6,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
+from holdfast.integrations.prometheus import connect_alertmanager
 from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
 from holdfast.testing.servers.alertmanager import AlertmanagerServer
@@ -62,6 +64,15 @@ class TestPrometheus(IntegrationContract):
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Canned,), {"asked": cls.asked, "refusals": cls.refusals}))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         silence = "alerts.silence({'alertname': 'DiskFull'}, hours=1, comment='being mended')"
+        known = [0]
+
+        def olds(state: str) -> list[dict[str, Any]]:
+            return [one for one in alertmanager.silences(state) if one["comment"] == "old"]
+
+        def old() -> None:
+            known[0] = len(olds("expired"))
+            connect_alertmanager(alertmanager.url).silence({"alertname": "Old"}, hours=1, comment="old")
+
         yield Subject(
             setup=(
                 "from holdfast.integrations import prometheus\n"
@@ -83,9 +94,17 @@ class TestPrometheus(IntegrationContract):
                 Write(
                     name="silence",
                     cell=f"print(len({silence}))",
-                    count=lambda: len(alertmanager.silences()),
+                    count=lambda: len(alertmanager.silences()) - len(olds("active")),
                     effect="idempotent",
                     target="alertmanager://127.0.0.1:*/alertname=DiskFull",
+                ),
+                Write(
+                    name="expire",
+                    cell="(one,) = [s['object'] for s in alerts.silences() if s['comment'] == 'old']\nprint(alerts.expire(one))",
+                    prepare=old,
+                    count=lambda: len(olds("expired")) - known[0],
+                    effect="idempotent",
+                    target="alertmanager://127.0.0.1:*/silence/*",
                 ),
             ),
         )
