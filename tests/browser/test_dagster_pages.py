@@ -240,12 +240,11 @@ def test_an_asset_shows_its_rows_its_picture_its_check_and_where_it_comes_from(s
         assert clock.monotonic() < deadline
         clock.sleep(1)
     page.goto(f"{stack.url}/assets/shop/requests")  # what was made is on the page that is opened next
-    for later in ("[Show Markdown]", "23:00"):  # tables come after the rest of the page
-        page.get_by_text(later).first.wait_for()
-    shown = log(page)
+    wanted = ("[Show Markdown]", "23:00", "plot", "kept in shop-data", "executed_notebook / ", "shop / error_report")
+    while missing := [said for said in wanted if said not in log(page)]:  # tables come after the rest of the page
+        assert clock.monotonic() < deadline, missing
+        clock.sleep(0.5)
     page.screenshot(path=str(tmp_path / "asset.png"), full_page=True)
-    for said in ("23:00", "plot", "kept in shop-data", "executed_notebook / ", "shop / error_report"):
-        assert said in shown, said
     page.goto(f"{stack.url}/assets/shop/requests?view=checks")
     page.get_by_text("Passed", exact=True).first.wait_for()
     page.goto(f"{stack.url}/assets/shop/error_report")
