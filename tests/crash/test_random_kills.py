@@ -103,7 +103,7 @@ def test_twenty_random_kills(tmp_path: Path, server: CountingServer) -> None:
                 world.sandbox.assert_laws("x")
             if result.status == 3:
                 world.answer()
-            elif result.status != -9:
+            elif result.status != -9 and "HF181" not in result.out:  # three kills in one step: a person says "go on", as the error asks
                 break
         assert result.status == 0, result
         assert world.kills >= KILLS, f"only {world.kills} kills before the end"
