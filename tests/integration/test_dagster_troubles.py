@@ -25,6 +25,16 @@ print('it is', token, db_password)
 print(token, file=sys.stderr)
 token"""
 FAILS = "raise RuntimeError(f'refused: Bearer {token}, {db_password}')"
+FILL = """import os
+if not os.path.exists({filled!r}):
+    open({filled!r}, 'w').close()
+    ballast = open({ballast!r}, 'wb', buffering=0)
+    try:
+        while ballast.write(bytes(4096)):
+            pass
+    except OSError:
+        ballast.close()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +121,23 @@ def test_secrets_are_nowhere_in_what_dagster_keeps_and_shows(house: Any) -> None
         forms |= {raw, quote(raw, safe="").encode(), raw.hex().encode(), base64.b64encode(raw)[:-4], json.dumps(value).encode()}
     kept = [(path, path.read_bytes()) for path in house.home.home.rglob("*") if path.is_file()]
     assert [str(path.relative_to(house.home.home)) for path, text in kept if any(form in text for form in forms)] == []
+
+
+@pytest.mark.slow
+def test_done_again_from_the_start_it_has_the_secret_that_dagster_has_not(house: Any) -> None:
+    parent = house.until(house.first["tells"], "FAILURE")
+    family = {"parent_run_id": parent.run_id, "root_run_id": parent.run_id}
+    tags = {**parent.tags, "dagster/parent_run_id": parent.run_id, "dagster/root_run_id": parent.run_id}
+    assert parent.run_config["db_password"] == "***"
+    before = len(house.server.requests("POST", "/orders"))
+    run = house.launch("tells", tags=tags, run_config=parent.run_config, **family)
+    alone = house.launch("tells", run_config=parent.run_config)  # what somebody copied from the run's page into the launchpad
+    house.until(run, "FAILURE")
+    assert house.execution(run) != house.execution(parent.run_id)
+    asked = house.server.requests("POST", "/orders")
+    assert [r["headers"]["X-Password"] for r in asked[before:]] == [AS_PARAMETER]
+    house.until(alone, "FAILURE")
+    (said,) = failures(house, alone)
+    assert "HF103: db_password is secret, so the run's configuration has *** in its place" in said
+    assert "launch the runbook anew and give db_password" in said
+    assert len(house.server.requests("POST", "/orders")) == before + 1
