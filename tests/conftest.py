@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from holdfast.notebook.grammars import skip_grammars
 from holdfast.testing.clocks import StillClock, still_clock
 from holdfast.testing.postgres import PostgresServer, find_binaries
 
@@ -46,11 +47,12 @@ def still() -> Iterator[StillClock]:
         yield made
 
 
-# ---- the same everywhere: no settings of the person who runs the tests, and marks by folder ----
+# ---- the same everywhere: no settings of the person who runs the tests, no slow imports, and marks by folder ----
 
 for _name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
     del os.environ[_name]
 
+skip_grammars()
 
 hypothesis.settings.register_profile("any machine", deadline=None)  # how long an example takes tells of the machine, not of the code
 hypothesis.settings.load_profile("any machine")

@@ -8,7 +8,6 @@ the same run, which skips the steps that are done.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -37,6 +36,7 @@ from sqlalchemy.pool import NullPool
 
 from holdfast.engine.faults import point
 from holdfast.engine.identity import this_process
+from holdfast.notebook.grammars import skip_grammars
 from holdfast_dagster import names, sessions
 from holdfast_dagster.suspension import Superseded, Suspended
 
@@ -150,8 +150,7 @@ class HoldfastExecutor(Executor):
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """The events of the run between its start and its end."""
-        # jsonschema imports this when it is there and takes a second or more to build grammars that nothing here uses
-        sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+        skip_grammars()
         keep_engines()
         instance, run_id = plan_context.instance, plan_context.run_id
         obstacle = why_not_native(instance)

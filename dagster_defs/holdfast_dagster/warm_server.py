@@ -33,6 +33,7 @@ import msgspec
 
 from holdfast.engine import identity
 from holdfast.engine.nursing import Nursery
+from holdfast.notebook.grammars import skip_grammars
 from holdfast_dagster.files_read import FilesRead, Stamp, stamp_of
 from holdfast_dagster.warm import Request, State, Warm, default_signals, interpreter, remove, write_state
 from holdfast_dagster.warm_worker import become_worker, settle_in
@@ -285,8 +286,7 @@ class Server:
 
 def warm_up() -> None:
     """Import what run workers need."""
-    # jsonschema imports this when it is there and takes a second or more to build grammars that nothing here uses
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    skip_grammars()
     for name in MODULES:
         try:
             importlib.import_module(name)

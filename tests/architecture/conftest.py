@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar
 
 import pytest
 
@@ -15,7 +18,11 @@ ROOT = Path(__file__).parents[2]
 SOURCE_ROOTS = (ROOT / "kernel_ext", ROOT / "dagster_defs")
 
 
-class Module(NamedTuple):
+Node = TypeVar("Node", bound=ast.AST)
+
+
+@dataclass(frozen=True)
+class Module:
     """One source file."""
 
     name: str  # as imported
@@ -23,7 +30,19 @@ class Module(NamedTuple):
     text: str
     tree: ast.Module
 
-    def definitions(self) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
+    def nodes(self, kind: type[Node]) -> list[Node]:
+        """Every node of exactly this kind, in the order of ``ast.walk``."""
+        return self._by_kind[kind]  # type: ignore[return-value]
+
+    @cached_property
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found = defaultdict[type[ast.AST], list[ast.AST]](list)
+        for node in ast.walk(self.tree):
+            found[type(node)].append(node)
+        return found
+
+    @cached_property
+    def definitions(self) -> list[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
         """Every class and function with its dotted name, nested ones included."""
 
         def walk(node: ast.AST, above: str) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -31,10 +50,10 @@ class Module(NamedTuple):
                 if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                     yield f"{above}.{child.name}", child
                     yield from walk(child, f"{above}.{child.name}")
-                else:
+                elif not isinstance(child, ast.expr):  # no expression holds a definition
                     yield from walk(child, above)
 
-        yield from walk(self.tree, self.name)
+        return list(walk(self.tree, self.name))
 
     @property
     def room(self) -> str:

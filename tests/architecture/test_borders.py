@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import Any
 
 READS = {
@@ -17,19 +18,20 @@ OWNERS = {"holdfast.config": {"os"}, "holdfast.foundation.clock": {"time", "date
 def test_environment_and_time_are_read_in_one_place(modules: list[Any], exceptions: Any) -> None:
     culprits = []
     for module in modules:
-        for node in ast.walk(module.tree):
-            for whose, what in _reads(node):
-                subject = f"{module.name} {whose}.{what}"
-                if whose not in OWNERS.get(module.name, ()) and not exceptions.allows(subject):
-                    culprits.append(f"{subject} (line {getattr(node, 'lineno', 0)})")
+        for line, whose, what in _reads(module):
+            subject = f"{module.name} {whose}.{what}"
+            if whose not in OWNERS.get(module.name, ()) and not exceptions.allows(subject):
+                culprits.append(f"{subject} (line {line})")
     assert not culprits, "\n".join(culprits)
     assert not exceptions.stale, "exceptions that nothing needs any more"
 
 
-def _reads(node: ast.AST) -> list[tuple[str, str]]:
-    if isinstance(node, ast.Attribute):
+def _reads(module: Any) -> Iterator[tuple[int, str, str]]:
+    """Line, owner and name of every reading of the environment or the time."""
+    for node in module.nodes(ast.Attribute):
         owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr if isinstance(node.value, ast.Attribute) else ""
-        return [(owner, node.attr)] if node.attr in READS.get(owner, ()) else []
-    if isinstance(node, ast.ImportFrom) and node.module in {"os", "time"}:
-        return [(node.module, alias.name) for alias in node.names if alias.name in READS[node.module]]
-    return []
+        if node.attr in READS.get(owner, ()):
+            yield node.lineno, owner, node.attr
+    for node in module.nodes(ast.ImportFrom):
+        if node.module in {"os", "time"}:
+            yield from ((node.lineno, node.module, alias.name) for alias in node.names if alias.name in READS[node.module])

@@ -47,9 +47,9 @@ def test_the_hundreds_digit_says_who_must_act() -> None:
 
 def _codes(module: Any) -> set[str]:
     """Codes in string literals, docstrings and the table itself left out."""
-    skipped = {id(n.value) for n in ast.walk(module.tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
+    skipped = {id(n.value) for n in module.nodes(ast.Expr) if isinstance(n.value, ast.Constant)}
     if module.name == "holdfast.errors":
         table = next(n for n in module.tree.body if isinstance(n, ast.AnnAssign) and ast.unparse(n.target) == "CODES")
         skipped |= {id(n) for n in ast.walk(table)}
-    constants = (n for n in ast.walk(module.tree) if isinstance(n, ast.Constant) and id(n) not in skipped)
+    constants = (n for n in module.nodes(ast.Constant) if id(n) not in skipped)
     return {n.value for n in constants if isinstance(n.value, str) and CODE.fullmatch(n.value)}

@@ -116,7 +116,7 @@ FOREIGN = re.compile(r"(?:^|_|(?<=[a-z]))(Workflow|Activity|Job|Approval|Inquiry
 
 def test_no_class_has_a_foreign_word_for_a_thing_of_the_house(modules: list[Any]) -> None:
     rooms = {"flows", "integrations"}  # workflows are a word there: the YAML ones
-    named = [name for m in modules if m.room not in rooms for name, node in m.definitions()
+    named = [name for m in modules if m.room not in rooms for name, node in m.definitions
              if isinstance(node, ast.ClassDef) and FOREIGN.search(node.name)]  # fmt: skip
     assert not named
 
@@ -165,19 +165,13 @@ def test_core_dependencies_are_what_is_imported(project: dict[str, Any], modules
         if module.name.startswith("holdfast_dagster"):
             continue
         top = {id(n) for n in module.tree.body}
-        for node in ast.walk(module.tree):
-            names = (
-                [a.name for a in node.names]
-                if isinstance(node, ast.Import)
-                else [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else []
-            )
-            for name in names:
-                for provider in providers.get(name.partition(".")[0], ()):
-                    anywhere.add(provider)
-                    if id(node) in top and module.room not in {"testing", "integrations"}:
-                        at_once.add(f"{provider} ({module.name})")
+        imported = [(node, a.name) for node in module.nodes(ast.Import) for a in node.names]
+        imported += [(node, node.module or "") for node in module.nodes(ast.ImportFrom)]
+        for node, name in imported:
+            for provider in providers.get(name.partition(".")[0], ()):
+                anywhere.add(provider)
+                if id(node) in top and module.room not in {"testing", "integrations"}:
+                    at_once.add(f"{provider} ({module.name})")
     undeclared = {one for one in at_once if one.split(" ")[0] not in core | {"holdfast"}}
     optional = {one for one in undeclared if one.split(" ")[0] in extras | INTERCEPTED}
     assert not undeclared - optional, "imported at module level and not a dependency"

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from holdfast.cli.desk import BAD_INPUT, HELD, INTERNAL, Desk, desk_of
+from holdfast.notebook.grammars import skip_grammars
 
 #: Command -> where it is. A command's module is imported when it is used (or listed).
 _COMMANDS = {
@@ -97,8 +98,7 @@ def cli(context: click.Context, journal: str | None, as_json: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The console script: runs :data:`cli` and turns errors into one line (or one document) and an exit code."""
-    # jsonschema imports this when it is there and takes a second to build grammars for the format "iri", which nothing here uses.
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    skip_grammars()
     typed = sys.argv[1:] if arguments is None else arguments
     desk = Desk(as_json="--json" in typed)
     try:

@@ -22,10 +22,17 @@ Build = Callable[..., dg.Definitions]
 WHEN = datetime(2026, 3, 2, 6, 0, tzinfo=ZoneInfo("UTC"))
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
+@pytest.fixture(scope="module")
+def home() -> Iterator[dg.DagsterInstance]:
     with dg.instance_for_test() as instance:
         yield instance
+
+
+@pytest.fixture
+def instance(home: dg.DagsterInstance) -> dg.DagsterInstance:
+    """Without runs; a home of one's own for each test would cost more than the tests."""
+    home.wipe()
+    return home
 
 
 @pytest.fixture(autouse=True)

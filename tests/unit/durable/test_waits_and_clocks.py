@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.unit.durable.conftest import EXECUTION, World
 
-from holdfast.durable.signals import signal
 from holdfast.durable.timers import wait
 from holdfast.errors import AuthorError, Suspend
-from holdfast.executions.signals import send
 from holdfast.executions.waking import due
 from holdfast.foundation import durations
 from holdfast.journal.store import Store
@@ -122,36 +119,3 @@ def test_a_moment_that_was_set_stays_though_the_next_machine_has_another_zone(
     with world.cell():
         assert wait(until=morning).until.timestamp() == due_at
     assert [e.kind for e in world.entries()].count(Kind.TIMER_SET) == 1
-
-
-def test_of_ends_in_the_same_instant_one_stands(url: str) -> None:
-    """A wait with a timeout: its time is up as the signal comes, and several look at once."""
-    from holdfast.journal.opening import open_store
-
-    store = open_store(url, key=bytes(32))
-    world = World(store, hold=0.0)
-    with pytest.raises(Suspend), world.cell():
-        signal("go", timeout=0.2, default="none")
-    header = store.header(EXECUTION)
-    assert header is not None
-    barrier = threading.Barrier(4)
-
-    def sends(n: int) -> None:
-        barrier.wait()
-        send(store, header, "go", n, key="k", who="t", via="test")
-
-    threads = [threading.Thread(target=sends, args=(n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(store.read(EXECUTION, kinds=(Kind.SIGNAL_RECEIVED,))) == 1, "the same key sends once"
-    world.restart()
-    with world.cell():
-        first = signal("go", timeout=0.2, default="none")
-    world.restart()
-    with world.cell():
-        assert signal("go", timeout=0.2, default="none") == first
-    assert len(store.read(EXECUTION, kinds=(Kind.SIGNAL_TAKEN,))) == 1
-    assert store.pending(execution=EXECUTION) == []
-    store.close()
