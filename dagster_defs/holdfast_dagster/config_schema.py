@@ -132,6 +132,9 @@ def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition:
     partitions = runbook.card.partitions
     if partition is not None and partitions is not None:
         given.setdefault(partitions.parameter, partition)
+        if str(given[partitions.parameter]) != partition:
+            what = f"{partitions.parameter} is {given[partitions.parameter]!r}, but the run is of the partition {partition!r}"
+            raise AuthorError("HF103", what, cure=f"leave {partitions.parameter} out: the partition is given", runbook=runbook.name)
     return _validated(runbook.manifest, given)
 
 

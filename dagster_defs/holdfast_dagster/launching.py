@@ -19,19 +19,22 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.errors import DagsterRunAlreadyExists
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from holdfast.client import Client
 from holdfast.errors import LookupFailedError, OperatorError
 from holdfast.model.execution import Execution
+from holdfast.notebook.parameters import parameters_digest
 from holdfast_dagster import names
 from holdfast_dagster.capability import Capability, probe
 from holdfast_dagster.choosing import run_of
-from holdfast_dagster.config_schema import run_config
+from holdfast_dagster.config_schema import check_parameters, run_config
 from holdfast_dagster.definitions import build_definitions
 from holdfast_dagster.instance import open_instance, shown_folder
 from holdfast_dagster.launcher import let_go_on
 from holdfast_dagster.names import LOCATION
+from holdfast_dagster.partitions import partition_of
 from holdfast_dagster.runbook import Runbook, dagster_name, load_all, nearest
 from holdfast_dagster.served import Place, place_of
 
@@ -74,12 +77,13 @@ def launch(
     Args:
         notebook: its file.
         parameters: values with types.
-        key: idempotency key: the same key gives the same run, whoever comes first, however often.
+        key: idempotency key: the same key gives the same run, whoever comes first, however often; with another runbook or other
+            parameters it is refused.
         tags: further tags of the run.
         instance, client: by default those that ``DAGSTER_HOME`` and Holdfast's settings name.
 
     Raises:
-        LookupFailedError: HF605. AuthorError: HF101 to HF103. OperatorError: HF2xx. StoreError.
+        LookupFailedError: HF605. AuthorError: HF101 to HF103. OperatorError: HF254, the key belongs to another launch; HF2xx. StoreError.
     """
     if client is None:
         with Client.open() as own:
@@ -90,6 +94,8 @@ def launch(
     path = Path(notebook).absolute()
     runbook, place = _loaded(path, instance)
     execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
+    if key is not None:
+        _require_same(execution, runbook, check_parameters(runbook, parameters or {}), key)
     return _submitted(instance, execution, runbook, place, {**({names.KEY: key} if key is not None else {}), **(tags or {})})
 
 
@@ -101,6 +107,18 @@ def launch_existing(instance: dg.DagsterInstance, execution: Execution, *, tags:
     """
     runbook, place = _loaded(Path(execution.path or ""), instance)
     return _submitted(instance, execution, runbook, place, tags or {})
+
+
+def _require_same(there: Execution, runbook: Runbook, parameters: Mapping[str, Any], key: str) -> None:
+    differs = []
+    if there.runbook != runbook.path.stem or Path(there.path or "").resolve() != runbook.path.resolve():
+        differs.append(f"another runbook, {there.path or there.runbook}")
+    if parameters_digest(there.parameters) != parameters_digest(parameters):
+        differs.append("other parameters")
+    if differs:
+        what = f"the key {key!r} was used already, to launch {' and '.join(differs)}"
+        cure = f"Use a new key for a new launch; what this key launched: holdfast show {there.id}"
+        raise OperatorError("HF254", what, cure=cure, execution=there.id)
 
 
 def _loaded(path: Path, instance: dg.DagsterInstance) -> tuple[Runbook, Place | None]:
@@ -127,6 +145,8 @@ def _submitted(
     if there is None:
         given = {names.CONTINUES: execution.id, **tags}
         try:
+            if (key := partition_of(runbook, execution.shown_parameters, instance)) is not None:
+                given[PARTITION_NAME_TAG] = key
             # Dagster shows the configuration of a run to everybody: what is secret stays in the journal, where its worker finds it
             config = run_config(runbook, execution.shown_parameters)
             there = _created(instance, runbook, place, run_id, config, given)

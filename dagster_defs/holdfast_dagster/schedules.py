@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import is_valid_cron_schedule
 
-from holdfast.model.execution import Status
+from holdfast.model.execution import Execution, Status
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
 from holdfast_dagster.config_schema import check_parameters, run_config
@@ -20,10 +21,13 @@ SCHEDULE = "holdfast/schedule"
 #: Tag of runs that wait for each other: the queue lets one run per value go (see ``tag_concurrency_limits`` in dagster.yaml).
 IN_TURN = "holdfast/in_turn"
 
-#: How many of a schedule's latest runs are looked at.
+#: How many of a schedule's latest runs that have ended are looked at for an execution that has not.
 _LOOK_BACK = 25
 _WAITING = (Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.PAUSED)
-_UNFINISHED = [s for s in dg.DagsterRunStatus if s.value not in ("SUCCESS", "FAILURE", "CANCELED", "MANAGED")]
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+#: A run that was made and never submitted is none: the daemon died meanwhile. Its own tick submits it when it is evaluated again.
+_NO_RUN = ("SUCCESS", "FAILURE", "CANCELED", "MANAGED", "NOT_STARTED")
+_UNFINISHED = [s for s in dg.DagsterRunStatus if s.value not in _NO_RUN]
 
 
 def build_schedules(runbook: Runbook, job: Any, further: list[Schedule] | None = None) -> list[dg.ScheduleDefinition]:
@@ -55,17 +59,18 @@ def _schedule(runbook: Runbook, job: Any, schedule: Schedule, name: str) -> dg.S
 
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         at = context.scheduled_execution_time
-        unfinished = _unfinished(context, name)
+        tick_key = f"{name}/{at.isoformat()}"
+        unfinished = _unfinished(context, name, tick_key)
         if unfinished and schedule.overlap == "skip":
-            keys = [key for key in due_partitions(runbook, at) if key is not None]
+            keys = [key for key in due_partitions(runbook, at, context.instance) if key is not None]
             left = f"; backfill what is left out: {', '.join(keys)}" if keys else ""
             yield dg.SkipReason(f"{_told(unfinished)} started by this schedule has not ended yet (overlap: skip){left}")
             return
         if schedule.overlap == "replace":
             _replace(context, unfinished)
-        for key in due_partitions(runbook, at):
+        for key in due_partitions(runbook, at, context.instance):
             yield dg.RunRequest(
-                run_key=f"{name}/{at.isoformat()}" + (f"/{key}" if key is not None else ""),
+                run_key=tick_key + (f"/{key}" if key is not None else ""),
                 run_config=config,
                 partition_key=key,
                 tags={SCHEDULE: name, **({IN_TURN: name} if schedule.overlap == "queue" else {})},
@@ -100,18 +105,35 @@ def _described(runbook: Runbook, schedule: Schedule, parameters: Mapping[str, An
     )
 
 
-def _unfinished(context: dg.ScheduleEvaluationContext, name: str) -> list[dg.DagsterRun]:
-    """Runs this schedule started whose execution has not ended: also one that waits while Dagster calls its run a success."""
-    runs = list(context.instance.get_runs(filters=dg.RunsFilter(tags={SCHEDULE: name}), limit=_LOOK_BACK))
-    found = [r for r in runs if r.status in _UNFINISHED]
-    rest = [r for r in runs if r.status == dg.DagsterRunStatus.SUCCESS]
-    if rest:
+def _unfinished(context: dg.ScheduleEvaluationContext, name: str, tick_key: str) -> list[dg.DagsterRun]:
+    """Runs that earlier ticks started and whose execution has not ended: also one that waits while Dagster calls its run a success.
+
+    Runs of this very tick do not count: it is evaluated again when the daemon died before it had submitted all of them.
+    """
+    ours, get_runs = {SCHEDULE: name}, context.instance.get_runs
+    found = list(get_runs(filters=dg.RunsFilter(tags=ours, statuses=_UNFINISHED)))
+    ended = get_runs(filters=dg.RunsFilter(tags=ours, statuses=_ENDED), limit=_LOOK_BACK)
+    earlier = [r for r in ended if not _of_tick(r, tick_key)]
+    if earlier:
         from holdfast.client import Client
         from holdfast_dagster.choosing import executions_of
 
         with Client.open() as client:
-            found += [r for r in rest if any(e.status in _WAITING for e in executions_of(client, r))]
-    return found
+            now = client.store.now()
+            found += [r for r in earlier if any(_goes_on(e, r, now) for e in executions_of(client, r))]
+    return [r for r in found if not _of_tick(r, tick_key)]
+
+
+def _goes_on(execution: Execution, run: dg.DagsterRun, now: float) -> bool:
+    """Whether the execution of a run that has ended has not: it waits, or another run works on it."""
+    if run.status == dg.DagsterRunStatus.SUCCESS or execution.status in (Status.SUSPENDED, Status.PAUSED):
+        return execution.status in _WAITING
+    return execution.status == Status.RUNNING and (execution.lease_until or 0.0) > now
+
+
+def _of_tick(run: dg.DagsterRun, tick_key: str) -> bool:
+    key = run.tags.get(RUN_KEY_TAG, "")
+    return key == tick_key or key.startswith(f"{tick_key}/")
 
 
 def _told(runs: list[dg.DagsterRun]) -> str:

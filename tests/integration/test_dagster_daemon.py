@@ -151,6 +151,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         made.runbook("static", "region", parameter="region", partitions=regions, schedule={"cron": ONCE})
         days = {"type": "daily", "start": "2026-02-25", "end": "2026-03-01", "parameter": "day"}
         made.runbook("filled", "day", tag="asset:filled", parameter="day", partitions=days)
+        made.runbook("incidents", "id", tag="asset:incidents", parameter="id", partitions={"type": "dynamic", "parameter": "id"})
         made.runbook("raw", "1", tag="asset:raw", freshness={"fail": 7200, "warn": 3600})
         made.runbook("bill", "1", tag="asset:bill", automation="eager")
         path = folder / "runbooks" / "bill.ipynb"
@@ -213,6 +214,16 @@ def test_a_backfill_executes_each_slice_once(daemon: Daemon) -> None:
     assert status == BulkActionStatus.COMPLETED_SUCCESS
     assert sorted(daemon.told("filled")) == days
     assert daemon.instance.get_materialized_partitions(dg.AssetKey("filled")) == set(days)
+
+
+def test_a_launch_from_outside_is_a_run_of_its_partition(daemon: Daemon) -> None:
+    for name, parameter, value in (("filled", "day", "2026-02-27"), ("incidents", "id", "INC-7"), ("incidents", "id", "INC-8")):
+        launch(daemon.folder / "runbooks" / f"{name}.ipynb", {parameter: value}, instance=daemon.instance)
+    assert daemon.instance.get_dynamic_partitions("incidents") == ["INC-7", "INC-8"]
+    daemon.work()
+    assert daemon.told("incidents") == ["INC-7", "INC-8"]
+    assert daemon.instance.get_materialized_partitions(dg.AssetKey("incidents")) == {"INC-7", "INC-8"}
+    assert "2026-02-27" in daemon.instance.get_materialized_partitions(dg.AssetKey("filled"))
 
 
 def test_an_eager_asset_is_made_after_the_one_it_is_made_from_and_age_is_told(daemon: Daemon) -> None:

@@ -182,3 +182,10 @@ def test_launching_with_a_key_is_done_once(house: House) -> None:
     assert answers[0]["run"] == answers[1]["run"]
     (run,) = house.instance.get_runs()
     assert (run.status.value, run.tags["holdfast/key"], run.run_config) == ("QUEUED", "alert-7", {"region": "us"})
+    other = house.home.runbook("other", [("parameters", "region = 'eu'"), ("step:a", "region")])
+    for notebook, region, says in ((book, "eu", "other parameters"), (other, "us", "another runbook")):
+        refused = house.home.holdfast("launch", notebook, "-p", "region", region, "--key", "alert-7")
+        assert refused.status != 0
+        assert "HF254" in refused.err
+        assert says in refused.err
+    assert [r.run_id for r in house.instance.get_runs()] == [run.run_id]

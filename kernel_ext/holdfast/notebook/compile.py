@@ -185,6 +185,12 @@ def _parameters_named(manifest: Manifest, top: RunbookMetadata) -> list[Finding]
     sliced = {top.partitions.parameter} if top.partitions else set()
     if top.partitions is not None:
         problems += partition_problems(top.partitions, {p.name for p in manifest.parameters})
+        given = msgspec.structs.replace(manifest, parameters=tuple(p for p in manifest.parameters if p.name in sliced))
+        for value in top.partitions.values if given.parameters else ():
+            try:
+                validate(given, {top.partitions.parameter: value})
+            except AuthorError as error:
+                problems.append((f"'partitions': the value {value!r} cannot be given: {error.what}", "correct 'values', or the parameter"))
     known = {p.name for p in manifest.parameters}
     problems += [
         (f"'{where}' names {n!r}, which is no parameter", near(n, known))
@@ -194,10 +200,14 @@ def _parameters_named(manifest: Manifest, top: RunbookMetadata) -> list[Finding]
     open_ones = msgspec.structs.replace(manifest, parameters=tuple(p for p in manifest.parameters if p.name not in sliced))
     for schedule in top.schedules:
         try:
-            validate(open_ones, schedule.parameters)
+            validate(open_ones, {n: v for n, v in schedule.parameters.items() if n not in sliced})
         except AuthorError as error:
             label = f"'schedule' {schedule.name!r}" if schedule.name else "'schedule'"
             problems.append((f"{label}: {error.what}", "correct its 'parameters'"))
+        problems += [
+            (f"'schedule': it gives {n!r}, which is what the partitions give", "leave it out of its 'parameters'")
+            for n in sliced & schedule.parameters.keys()
+        ]
     return [Finding(code="NB105", severity="error", message=f"notebook metadata.holdfast: {m}", cure=c) for m, c in dict(problems).items()]
 
 

@@ -27,12 +27,13 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Partitions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Slices for which the runbook is executed one by one; the slice's key is given as a parameter."""
 
-    type: Literal["hourly", "daily", "weekly", "monthly", "static"]
+    type: Literal["hourly", "daily", "weekly", "monthly", "static", "dynamic"]
     parameter: str
-    start: str | None = None  # ISO 8601; all but static
+    start: str | None = None  # ISO 8601; those by time
     end: str | None = None
     timezone: str = "UTC"
     values: list[str] = []  # static
+    name: str | None = None  # dynamic: of the set of keys, which several runbooks may share
 
 
 class AtTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,11 +74,16 @@ def partition_problems(partitions: Partitions, parameters: set[str] | None = Non
     if partitions.type == "static":
         if not partitions.values or len(set(partitions.values)) < len(partitions.values):
             yield "'partitions': static ones need 'values', each once", 'write {"type": "static", "values": ["eu", "us"], ...}'
+    elif partitions.type == "dynamic":
+        if partitions.values or partitions.start or partitions.end:
+            yield "'partitions': the keys of dynamic ones are added while they are used", "leave out 'values', 'start' and 'end'"
     elif partitions.start is None:
         yield f"'partitions': {partitions.type} ones need a 'start'", 'write {"start": "2026-01-31", ...}'
     for name, text in (("start", partitions.start), ("end", partitions.end)):
         if text is not None and not _is_time(text):
             yield f"'partitions.{name}': {text!r} is no date", "write an ISO date: 2026-01-31"
+    if partitions.name is not None and (partitions.type != "dynamic" or not _NAME.fullmatch(partitions.name)):
+        yield "'partitions.name': of dynamic ones, in letters, digits, '_', '-' and '.'", "correct it, or leave it out"
     if parameters is not None and partitions.parameter not in parameters:
         from holdfast.notebook.metadata import near
 

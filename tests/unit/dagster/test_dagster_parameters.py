@@ -104,6 +104,14 @@ def test_parameters_of_assets_arrive_from_both_jobs(
     assert given_parameters(runbook, {}) == {}
 
 
+def test_a_parameter_that_is_not_the_partition_of_the_run_is_refused(write: Callable[..., Path]) -> None:
+    slices = {"type": "static", "values": ["1", "2"], "parameter": "count"}
+    runbook = load(write("book", ("parameters", "count: int"), ("step:a", "1"), partitions=slices))
+    assert given_parameters(runbook, {"ops": {"config": {"count": 2}}}, "2") == {"count": 2}
+    with pytest.raises(AuthorError, match="the run is of the partition '1'"):
+        given_parameters(runbook, {"ops": {"config": {"count": 2}}}, "1")
+
+
 def test_a_partition_is_a_parameter(write: Callable[..., Path], build: Callable[..., dg.Definitions]) -> None:
     slices = {"type": "daily", "start": "2026-01-01", "parameter": "day"}
     runbook = load(write("book", ("parameters", "day: str\nn: int = 1"), ("step:a", "1"), partitions=slices))

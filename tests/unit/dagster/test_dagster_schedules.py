@@ -138,6 +138,54 @@ def test_allow_and_queue_ask_anyway(overlap: str, write: Write, build: Build, in
     assert request.tags.get(IN_TURN) == ("book__schedule" if overlap == "queue" else None)
 
 
+def test_a_tick_that_is_evaluated_again_is_not_in_its_own_way(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
+    """The daemon was killed when it had submitted one run of two, and made the other."""
+    both = {"type": "static", "values": ["eu", "us"], "parameter": "region"}
+    for overlap in ("skip", "replace"):
+        clock = {"cron": "@daily", "overlap": overlap}
+        write(f"on_{overlap}", ("parameters", "region: str"), ("step:a", "1"), schedule=clock, partitions=both)
+    made = build()
+    for overlap in ("skip", "replace"):
+        name = f"on_{overlap}"
+        first = tick(made, f"{name}__schedule", instance).run_requests
+        tags = {request.partition_key: {**request.tags, "dagster/run_key": request.run_key} for request in first}
+        begun = start(made, instance, name, dg.DagsterRunStatus.STARTED, **tags["eu"])
+        start(made, instance, name, dg.DagsterRunStatus.NOT_STARTED, **tags["us"])
+        again = tick(made, f"{name}__schedule", instance).run_requests
+        assert [(r.partition_key, r.run_key) for r in again] == [(r.partition_key, r.run_key) for r in first]
+        assert [r.status.value for r in instance.get_runs(filters=dg.RunsFilter(run_ids=[begun.run_id]))] == ["STARTED"]
+
+
+def test_a_run_that_was_never_submitted_does_not_stand_in_the_way_of_later_ticks(
+    write: Write, build: Build, instance: dg.DagsterInstance
+) -> None:
+    write("book", ("step:a", "1"), schedule={"cron": "@daily"})
+    made = build()
+    start(made, instance, "book", dg.DagsterRunStatus.NOT_STARTED, **{SCHEDULE: "book__schedule", "dagster/run_key": "before"})
+    assert tick(made, "book__schedule", instance).run_requests
+
+
+def test_all_that_an_earlier_tick_started_counts_however_much_it_was(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
+    write("book", ("step:a", "1"), schedule={"cron": "@daily", "overlap": "skip"})
+    made = build()
+    start(made, instance, "book", dg.DagsterRunStatus.STARTED, **{SCHEDULE: "book__schedule"})
+    for _ in range(30):
+        start(made, instance, "book", dg.DagsterRunStatus.SUCCESS, **{SCHEDULE: "book__schedule"})
+    assert not tick(made, "book__schedule", instance).run_requests
+
+
+def test_a_failed_run_counts_while_its_execution_waits_for_a_person(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
+    path = write("book", ("step:a", "1"), schedule={"cron": "@daily"})
+    made = build()
+    with Client.open() as client:
+        execution = client.start(path, queued=False)
+        run = start(made, instance, "book", dg.DagsterRunStatus.FAILURE, **{SCHEDULE: "book__schedule"})
+        instance.add_run_tags(run.run_id, {names.EXECUTION: execution.id, ".dagster/holdfast_run": run.run_id})
+        assert tick(made, "book__schedule", instance).run_requests, "nobody works on it, and nobody will by itself"
+        client.pause(execution.id)
+        assert not tick(made, "book__schedule", instance).run_requests
+
+
 def test_partitions_are_what_a_tick_asks_for(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
     days = {"type": "daily", "start": "2026-01-01", "parameter": "day"}
     write("days", ("parameters", "day: str"), ("asset:a", "1"), schedule={"cron": "@daily"}, partitions=days)
@@ -158,14 +206,34 @@ def test_partitions_are_what_a_tick_asks_for(write: Write, build: Build, instanc
         ({"type": "static", "values": [], "parameter": "day"}, "need 'values'"),
         ({"type": "static", "values": ["a"], "parameter": "dya"}, "did you mean 'day'?"),
         ({"type": "yearly", "parameter": "day"}, "Invalid enum value 'yearly'"),
+        ({"type": "static", "values": ["1", "two"], "parameter": "count"}, "'two' is not a whole number"),
+        ({"type": "dynamic", "values": ["a"], "parameter": "day"}, "are added while they are used"),
+        ({"type": "daily", "start": "2026-01-01", "name": "days", "parameter": "day"}, "of dynamic ones"),
     ],
 )
 def test_wrong_partitions_are_told_when_loading(
     partitions: dict[str, Any], says: str, write: Write, build: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write("book", ("parameters", "day: str"), ("step:a", "1"), partitions=partitions)
+    write("book", ("parameters", "day: str = ''\ncount: int = 1"), ("step:a", "1"), partitions=partitions)
     build()
     assert says in caplog.text
+
+
+def test_what_the_partitions_give_no_schedule_gives(write: Write, build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    clock = {"cron": "@daily", "parameters": {"region": "us"}}
+    both = {"type": "static", "values": ["eu", "us"], "parameter": "region"}
+    write("book", ("parameters", "region: str"), ("step:a", "1"), schedule=clock, partitions=both)
+    build()
+    assert "it gives 'region', which is what the partitions give" in caplog.text
+
+
+def test_keys_of_dynamic_partitions_are_what_a_tick_asks_for(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
+    slices = {"type": "dynamic", "parameter": "incident", "name": "incidents"}
+    write("book", ("parameters", "incident: str"), ("step:a", "1"), schedule={"cron": "@daily"}, partitions=slices)
+    made = build()
+    assert not tick(made, "book__schedule", instance).run_requests
+    instance.add_dynamic_partitions("incidents", ["a", "b"])
+    assert [r.partition_key for r in tick(made, "book__schedule", instance).run_requests] == ["a", "b"]
 
 
 def test_further_schedules_come_from_the_definitions(write: Write, build: Build) -> None:
