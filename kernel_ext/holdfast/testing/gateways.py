@@ -29,7 +29,7 @@ class Gateway:
 
     Args:
         sandbox: where it runs.
-        faults: where to cut its power.
+        faults: where to cut its power, and that of the worker it starts (setting ``workers``), which carries messages, too.
         environment: further settings.
         port: to listen on; 0 takes a free one.
     """
@@ -45,12 +45,14 @@ class Gateway:
             self.process = self.sandbox.start("serve", "--port", str(self._port), "--json", faults=self._faults, stderr=log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, (self.sandbox.folder / "gateway.log").read_text()[-3000:]
+        assert line, self.log()[-3000:]
         told = json.loads(line)
         self.address, self.token = told["address"], told["token"]
         deadline = clock.monotonic() + _START
         while not self._answers():
-            assert clock.monotonic() < deadline, (self.sandbox.folder / "gateway.log").read_text()[-3000:]
+            if self._faults and self.process.poll() is not None:  # struck before anybody could ask it anything
+                break
+            assert clock.monotonic() < deadline and self.process.poll() is None, self.log()[-3000:]
             clock.sleep(0.05)
         return self
 
