@@ -7,15 +7,14 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import urllib.request
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from holdfast.foundation import clock
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 _CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
@@ -36,10 +35,8 @@ class AlertmanagerServer:
 
     def __enter__(self) -> AlertmanagerServer:
         if self._program is None:
-            self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"silences": {}}))
-            self._server.daemon_threads = True
-            threading.Thread(target=self._server.serve_forever, name="alertmanager", daemon=True).start()
-            self.url = f"http://127.0.0.1:{self._server.server_port}"
+            self._silences = _Silences().__enter__()
+            self.url = self._silences.url
             return self
         config = self._folder / "alertmanager.yml"
         config.write_text(_CONFIG)
@@ -67,8 +64,7 @@ class AlertmanagerServer:
             self._process.kill()
             self._process.wait()
         elif self._program is None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._silences.__exit__(kind, error, trace)
 
     def silences(self, state: str = "active") -> list[dict[str, Any]]:
         """Those in that state."""
@@ -81,40 +77,26 @@ class AlertmanagerServer:
             urllib.request.urlopen(urllib.request.Request(f"{self.url}/api/v2/silence/{one['id']}", method="DELETE"), timeout=30).close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    silences: dict[str, dict[str, Any]]
+class _Silences(StandIn):
+    def __init__(self) -> None:
+        super().__init__()
+        self.silences: dict[str, dict[str, Any]] = {}
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """The silences are enough."""
-
-    def handle_any(self) -> None:
-        """One request."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        name = self.path.rpartition("/")[2]
-        status = 200
-        document: Any = None
-        if self.command == "POST":
+    def answer(self, came: Came) -> Said:
+        name = came.path.rpartition("/")[2]
+        if came.method == "POST":
             name = str(uuid.uuid4())
-            self.silences[name] = {**json.loads(raw), "id": name, "status": {"state": "active"}}
-            document = {"silenceID": name}
-        elif name == "silences":
-            document = list(self.silences.values())
-        elif self.path.endswith("/alerts"):
-            document = []
-        elif name not in self.silences:
-            status, document = 404, "silence not found"
-        elif self.command == "DELETE":
-            expired = self.silences[name]["status"]["state"] == "expired"
-            status, document = (500, f"silence {name} already expired") if expired else (200, None)
-            self.silences[name]["status"]["state"] = "expired"
-        else:
-            document = self.silences[name]
-        body = b"" if document is None else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_DELETE = handle_any
+            self.silences[name] = {**came.document, "id": name, "status": {"state": "active"}}
+            return Said(document={"silenceID": name})
+        if name == "silences":
+            return Said(document=list(self.silences.values()))
+        if name == "alerts":
+            return Said(document=[])
+        if name not in self.silences:
+            return Said(404, "silence not found")
+        if came.method != "DELETE":
+            return Said(document=self.silences[name])
+        if self.silences[name]["status"]["state"] == "expired":
+            return Said(500, f"silence {name} already expired")
+        self.silences[name]["status"]["state"] = "expired"
+        return Said()

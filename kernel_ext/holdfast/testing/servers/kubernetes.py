@@ -11,14 +11,11 @@ from __future__ import annotations
 import copy
 import json
 import re
-import threading
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from holdfast.foundation import clock
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 _PATH = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?P<namespace>/namespaces/[^/]+(?=/[^/]))?/(?P<rest>.+)")
 
@@ -28,42 +25,24 @@ class Refused(Exception):
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message}
+        self.said = Said(code, status)
 
 
-class KubernetesServer:
+class KubernetesServer(StandIn):
     """Serves on 127.0.0.1, from ``with`` to its end; ``requests`` is what arrived, in order."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.objects: dict[str, dict[str, Any]] = {}  # path -> object
-        self.requests: list[dict[str, Any]] = []
         self.changes: list[tuple[str, str]] = []  # (verb, path) of what was really changed
-        self.refuse = 0  # the next requests are answered 429
-        self.budget_blocks = 0  # the next evictions are
+        self.budget_blocks = 0  # the next evictions are answered 429
         self.token = "t0ken-of-the-cluster"  # noqa: S105 - of a server that nobody can reach
         self._version = 0
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> KubernetesServer:
-        handler = type("Handler", (_Handler,), {"world": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="kubernetes", daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def url(self) -> str:
-        """Of the API."""
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def reset(self) -> None:
         """No objects, and nothing counted."""
-        with self._lock:
+        with self.lock:
             self.objects.clear()
             self.requests.clear()
             self.changes.clear()
@@ -71,37 +50,50 @@ class KubernetesServer:
 
     def put(self, path: str, **content: Any) -> dict[str, Any]:
         """An object that is there from the start; not counted."""
-        with self._lock:
+        with self.lock:
             return self._store(path, {"metadata": {}, **content}, "before", new=True)
 
     def made(self, verb: str, pattern: str) -> int:
         """How often a change of that verb was made on a path that matches."""
-        with self._lock:
+        with self.lock:
             return sum(1 for v, path in self.changes if v == verb and re.search(pattern, path))
 
     # ---- what is asked ----
 
-    def answer(self, method: str, target: str, body: Any, kind: str) -> tuple[int, dict[str, Any]]:
-        """One request."""
-        parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query))
-        with self._lock:
-            self.requests.append({"method": method, "path": parts.path, "query": query, "body": body})
-            if self.refuse:
-                self.refuse -= 1
-                raise Refused(429, "TooManyRequests", "too many requests, please try again later")
-            if parts.path == "/apis":
-                return 200, {"groups": [{"name": "policy", "versions": [{"groupVersion": "policy/v1"}]}]}
-            found = _PATH.fullmatch(parts.path)
-            if found is None:
-                raise Refused(404, "NotFound", "no such path")
-            rest = found["rest"].split("/")
-            path = parts.path if len(rest) <= 2 else "/".join(parts.path.split("/")[: -(len(rest) - 2)])
-            sub = "/".join(rest[2:])
-            dry = query.get("dryRun") == "All"
-            if len(rest) == 1:
-                return self._collection(method, path, query, body, dry)
-            return self._object(method, path, sub, query, body, kind, dry)
+    def take(self, came: Came) -> Said | None:
+        """One request; whoever has no token is not even noted."""
+        if came.headers.get("authorization") != f"Bearer {self.token}":
+            return Refused(401, "Unauthorized", "Unauthorized").said
+        try:
+            return super().take(came)
+        except Refused as refused:
+            return refused.said
+
+    def note(self, came: Came) -> None:
+        self.requests.append({"method": came.method, "path": came.path, "query": _query(came), "body": _body(came)})
+
+    def refusal(self) -> Said:
+        return Refused(429, "TooManyRequests", "too many requests, please try again later").said
+
+    def answer(self, came: Came) -> Said:
+        status, document = self._answer(came, _query(came), _body(came))
+        if "log" in document:
+            return Said(status, str(document["log"]).encode(), {"Content-Type": "text/plain"})
+        return Said(status, document)
+
+    def _answer(self, came: Came, query: dict[str, str], body: Any) -> tuple[int, dict[str, Any]]:
+        if came.path == "/apis":
+            return 200, {"groups": [{"name": "policy", "versions": [{"groupVersion": "policy/v1"}]}]}
+        found = _PATH.fullmatch(came.path)
+        if found is None:
+            raise Refused(404, "NotFound", "no such path")
+        rest = found["rest"].split("/")
+        path = came.path if len(rest) <= 2 else "/".join(came.path.split("/")[: -(len(rest) - 2)])
+        sub = "/".join(rest[2:])
+        dry = query.get("dryRun") == "All"
+        if len(rest) == 1:
+            return self._collection(came.method, path, query, body, dry)
+        return self._object(came.method, path, sub, query, body, came.headers.get("content-type", ""), dry)
 
     def _collection(self, method: str, path: str, query: dict[str, str], body: Any, dry: bool) -> tuple[int, dict[str, Any]]:
         if method == "POST":
@@ -196,32 +188,12 @@ class KubernetesServer:
         return kept
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    world: KubernetesServer
+def _query(came: Came) -> dict[str, str]:
+    return {name: values[-1] for name, values in came.query.items() if values[-1]}
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """What arrived is in ``requests``."""
 
-    def handle_any(self) -> None:
-        """One request."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            if self.headers.get("Authorization") != f"Bearer {self.world.token}":
-                raise Refused(401, "Unauthorized", "Unauthorized")
-            status, document = self.world.answer(
-                self.command, self.path, json.loads(raw) if raw else None, self.headers.get("Content-Type") or ""
-            )
-        except Refused as refused:
-            status, document = refused.code, refused.status
-        body = json.dumps(document).encode() if "log" not in document else str(document["log"]).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json" if "log" not in document else "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
+def _body(came: Came) -> Any:
+    return json.loads(came.body) if came.body else None
 
 
 def _selected(one: dict[str, Any], query: dict[str, str]) -> bool:

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import json
 import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,9 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from holdfast.foundation import clock
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 
-class PagerDutyServer:
+class PagerDutyServer(StandIn):
     """Serves on 127.0.0.1; what it knows is the truth about what arrived.
 
     Args:
@@ -33,9 +30,9 @@ class PagerDutyServer:
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.ca = folder / "pagerduty.pem"
         self._key = folder / "pagerduty.key"
-        self.requests: list[tuple[str, str]] = []
         self.reset()
 
     def reset(self) -> None:
@@ -46,32 +43,19 @@ class PagerDutyServer:
         self.refuse = 0  # the next requests are answered 429
         self.requests.clear()
 
-    def __enter__(self) -> PagerDutyServer:
+    def __enter__(self) -> Self:
         _certificate(self.ca, self._key)
-        handler = type("Handler", (_Handler,), {"world": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.ca, self._key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=self._server.serve_forever, name="pagerduty", daemon=True).start()
-        return self
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(self.ca, self._key)
+        return super().__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def refusal(self) -> Said:
+        return Said(429, {"error": {"message": "Rate Limit Exceeded", "code": 2020}})
 
-    @property
-    def url(self) -> str:
-        """Of both APIs."""
-        return f"https://127.0.0.1:{self._server.server_port}"
+    def answer(self, came: Came) -> Said:
+        return Said(*self._answer(came.method, came.path, came.query, came.document))
 
-    def answer(self, method: str, path: str, query: dict[str, list[str]], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """One request."""
-        self.requests.append((method, path))
-        if self.refuse:
-            self.refuse -= 1
-            return 429, {"error": {"message": "Rate Limit Exceeded", "code": 2020}}
+    def _answer(self, method: str, path: str, query: Mapping[str, list[str]], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         way = path.strip("/").split("/")
         if path == "/v2/enqueue":
             self.alerts.setdefault(body["dedup_key"], []).append(body["event_action"])
@@ -89,7 +73,7 @@ class PagerDutyServer:
             return 200, {"incident": self.incidents[way[1]]}
         return 404, {"error": {"message": "Not Found", "code": 2100}}
 
-    def _incidents(self, method: str, query: dict[str, list[str]], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def _incidents(self, method: str, query: Mapping[str, list[str]], body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if method == "POST":
             given = body["incident"]
             if any(one.get("incident_key") == given["incident_key"] for one in self.incidents.values()):
@@ -101,28 +85,6 @@ class PagerDutyServer:
         found = [one for one in self.incidents.values() if (not key or one.get("incident_key") in key)]
         found = [one for one in found if not statuses or one["status"] in statuses]
         return 200, {"incidents": found, "limit": 100, "offset": 0, "more": False}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    world: PagerDutyServer
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """What arrived is in ``requests``."""
-
-    def handle_any(self) -> None:
-        """One request."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        parts = urlsplit(self.path)
-        status, document = self.world.answer(self.command, parts.path, parse_qs(parts.query), json.loads(raw) if raw else {})
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
 
 def _certificate(place: Path, key_place: Path) -> None:

@@ -17,36 +17,17 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qsl, urlencode
 
 from holdfast.foundation import clock
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 #: What it knows its app by: a bot's token and a signing secret.
 TOKEN, SECRET = "xoxb-stand-in", "8f742231b10e8888abcd99yyyzzz85a5"
 _TRIGGER = 3.0  # seconds
-
-
-class State:
-    """What the far side knows."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.messages: list[dict[str, Any]] = []
-        self.views: list[dict[str, Any]] = []
-        self.calls: list[str] = []
-        self.whispers: list[dict[str, Any]] = []
-        self.failures: dict[str, list[dict[str, Any]]] = {}
-        self.triggers: dict[str, float] = {}
-        self.number = 0
-
-    def next(self) -> int:
-        """A number that nothing else has."""
-        self.number += 1
-        return self.number
 
 
 def _direct(user: str) -> str:
@@ -83,74 +64,60 @@ def _wrong_blocks(blocks: Any) -> str | None:
     return None
 
 
-class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+class _World(StandIn):
+    """What the far side knows, and does with it."""
 
-    protocol_version = "HTTP/1.1"
-    server: Server
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[dict[str, Any]] = []
+        self.views: list[dict[str, Any]] = []
+        self.calls: list[str] = []
+        self.whispers: list[dict[str, Any]] = []
+        self.failures: dict[str, list[dict[str, Any]]] = {}
+        self.triggers: dict[str, float] = {}
+        self.number = 0
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """The state is enough."""
+    def next(self) -> int:
+        """A number that nothing else has."""
+        self.number += 1
+        return self.number
 
-    def do_GET(self) -> None:
-        """The state."""
-        state = self.server.state
-        with state.lock:
-            self._send(
-                {"messages": state.messages, "views": state.views, "calls": state.calls, "whispers": state.whispers}
-            )  # fmt: skip
-
-    def do_POST(self) -> None:
-        """A method of the API, or a control."""
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if "json" in self.headers.get("Content-Type", ""):
-            given = json.loads(body or b"{}")
+    def answer(self, came: Came) -> Said | None:
+        """The state, a method of the API, or a control."""
+        if came.method == "GET":
+            return Said(document={"messages": self.messages, "views": self.views, "calls": self.calls, "whispers": self.whispers})
+        given, method = _given(came), came.path.rpartition("/")[2]
+        if came.path.startswith("/services/"):  # an incoming webhook: who knows the address may post
+            self.messages.append(self._message("CHOOK", given))
+            return Said(document=b"ok")
+        if method == "_fail":
+            self.failures.setdefault(given["method"], []).extend([given] * int(given.get("n", 1)))
+        elif method == "_trigger":
+            trigger = f"trigger.{self.next()}"
+            self.triggers[trigger] = clock.monotonic()
+            return Said(document={"trigger_id": trigger})
+        elif method == "_response":
+            self.whispers.append(given)
         else:
-            given = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        for name in ("blocks", "metadata", "view"):
-            if isinstance(given.get(name), str):
-                given[name] = json.loads(given[name])
-        state, method = self.server.state, self.path.rpartition("/")[2]
-        if self.path.startswith("/services/"):  # an incoming webhook: who knows the address may post
-            with state.lock:
-                state.messages.append(self._message("CHOOK", given))
-            self._send("ok")
-            return
-        with state.lock:
-            if method == "_fail":
-                state.failures.setdefault(given["method"], []).extend([given] * int(given.get("n", 1)))
-                self._send({"ok": True})
-            elif method == "_trigger":
-                trigger = f"trigger.{state.next()}"
-                state.triggers[trigger] = clock.monotonic()
-                self._send({"trigger_id": trigger})
-            elif method == "_response":
-                state.whispers.append(given)
-                self._send({"ok": True})
-            else:
-                self._method(method, given)
+            return self._method(method, given, came.headers.get("authorization"))
+        return Said(document={"ok": True})
 
-    def _method(self, method: str, given: dict[str, Any]) -> None:
-        state = self.server.state
-        state.calls.append(method)
-        failures = state.failures.get(method) or []
+    def _method(self, method: str, given: dict[str, Any], authorization: str | None) -> Said | None:
+        self.calls.append(method)
+        work = getattr(self, "_" + method.replace(".", "_"), None)
+        failures = self.failures.get(method) or []
         failure = failures.pop(0) if failures else None
         if failure is not None and failure["error"] == "ratelimited":
-            self._send({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": str(failure.get("after", 1))})
-            return
+            return Said(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": str(failure.get("after", 1))})
         if failure is not None and failure["error"] == "lost":  # it arrives, and the answer gets lost
-            getattr(self, "_" + method.replace(".", "_"))(given)
-            self.close_connection = True
-            return
+            if work is not None:
+                work(given)
+            return None
         if failure is not None:
-            self._send({"ok": False, "error": failure["error"]}, int(failure.get("status", 200)))
-            return
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._send({"ok": False, "error": "invalid_auth"})
-            return
-        work = getattr(self, "_" + method.replace(".", "_"), None)
-        said = work(given) if work is not None else {"ok": False, "error": "unknown_method"}
-        self._send(said)
+            return Said(int(failure.get("status", 200)), {"ok": False, "error": failure["error"]})
+        if authorization != f"Bearer {TOKEN}":
+            return Said(document={"ok": False, "error": "invalid_auth"})
+        return Said(document=work(given) if work is not None else {"ok": False, "error": "unknown_method"})
 
     def _auth_test(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"ok": True, "team": "Stand-in", "user": "holdfast", "user_id": "UBOT", "bot_id": "B1"}
@@ -165,18 +132,18 @@ class Handler(BaseHTTPRequestHandler):
             return {"ok": False, "error": "no_text"}
         place = _direct(place) if place.startswith("U") else place
         message = self._message(place, given)
-        self.server.state.messages.append(message)
+        self.messages.append(message)
         return {"ok": True, "channel": place, "ts": message["ts"], "message": message}
 
     def _message(self, place: str, given: dict[str, Any]) -> dict[str, Any]:
         return {
-            "channel": place, "ts": f"{clock.now():.0f}.{self.server.state.next():06d}", "text": given.get("text"),
+            "channel": place, "ts": f"{clock.now():.0f}.{self.next():06d}", "text": given.get("text"),
             "blocks": given.get("blocks"), "metadata": given.get("metadata"), "thread_ts": given.get("thread_ts"), "edits": 0,
             "reactions": [],
         }  # fmt: skip
 
     def _reactions_add(self, given: dict[str, Any]) -> dict[str, Any]:
-        for message in self.server.state.messages:
+        for message in self.messages:
             if (message["channel"], message["ts"]) == (given.get("channel"), given.get("timestamp")):
                 if given.get("name") in message["reactions"]:
                     return {"ok": False, "error": "already_reacted"}
@@ -187,14 +154,14 @@ class Handler(BaseHTTPRequestHandler):
     def _chat_update(self, given: dict[str, Any]) -> dict[str, Any]:
         if given.get("blocks") and _wrong_blocks(given["blocks"]):
             return {"ok": False, "error": "invalid_blocks"}
-        for message in self.server.state.messages:
+        for message in self.messages:
             if (message["channel"], message["ts"]) == (given.get("channel"), given.get("ts")):
                 message.update(text=given.get("text"), blocks=given.get("blocks"), edits=message["edits"] + 1)
                 return {"ok": True, "channel": message["channel"], "ts": message["ts"], "text": message["text"]}
         return {"ok": False, "error": "message_not_found"}
 
     def _views_open(self, given: dict[str, Any]) -> dict[str, Any]:
-        began = self.server.state.triggers.pop(given.get("trigger_id", ""), None)
+        began = self.triggers.pop(given.get("trigger_id", ""), None)
         if began is None:
             return {"ok": False, "error": "invalid_trigger_id"}
         if clock.monotonic() - began > _TRIGGER * 10:  # a loaded machine is granted more than Slack grants
@@ -202,8 +169,8 @@ class Handler(BaseHTTPRequestHandler):
         view = given["view"]
         if _wrong_blocks(view.get("blocks")) or len(view["title"]["text"]) > 24 or len(view.get("private_metadata", "")) > 3000:
             return {"ok": False, "error": "invalid_arguments"}
-        view = {**view, "id": f"V{self.server.state.next()}"}
-        self.server.state.views.append(view)
+        view = {**view, "id": f"V{self.next()}"}
+        self.views.append(view)
         return {"ok": True, "view": view}
 
     def _conversations_open(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -216,30 +183,20 @@ class Handler(BaseHTTPRequestHandler):
         return self._found(given, lambda m: m["channel"] == given["channel"] and given["ts"] in (m["thread_ts"], m["ts"]))
 
     def _found(self, given: dict[str, Any], fits: Any) -> dict[str, Any]:
-        found = [m for m in self.server.state.messages if fits(m) and float(m["ts"]) >= float(given.get("oldest", 0))]
+        found = [m for m in self.messages if fits(m) and float(m["ts"]) >= float(given.get("oldest", 0))]
         shown = [m if str(given.get("include_all_metadata")).lower() in ("1", "true") else {**m, "metadata": None} for m in found]
         return {"ok": True, "messages": shown[::-1], "has_more": False, "response_metadata": {"next_cursor": ""}}
 
-    def _send(self, said: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        body = said.encode() if isinstance(said, str) else json.dumps(said).encode()
-        self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Type": "application/json", "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
 
-
-class Server(ThreadingHTTPServer):
-    """The far side."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.state = State()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that is killed is part of the game."""
+def _given(came: Came) -> dict[str, Any]:
+    if "json" not in came.headers.get("content-type", ""):
+        given: dict[str, Any] = dict(parse_qsl(came.body.decode(), keep_blank_values=True))
+    else:
+        given = came.document
+    for name in ("blocks", "metadata", "view"):
+        if isinstance(given.get(name), str):
+            given[name] = json.loads(given[name])
+    return given
 
 
 class Slack:
@@ -359,10 +316,9 @@ def post(url: str, request: tuple[bytes, Mapping[str, str]]) -> tuple[int, Any]:
 
 def main() -> None:
     """Serve until terminated; the first line printed is the address."""
-    server = Server()
-    sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
-    sys.stdout.flush()
-    server.serve_forever()
+    with _World() as world:
+        print(world.url, flush=True)  # noqa: T201 - for who started it
+        threading.Event().wait()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ an answer."""
 from __future__ import annotations
 
 import json
+import ssl
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,7 +37,7 @@ class Said(msgspec.Struct, frozen=True):
     """An answer."""
 
     status: int = 200
-    document: Any = None
+    document: Any = None  # JSON types; bytes go out as they are
     headers: Mapping[str, str] = {}
 
 
@@ -43,18 +45,19 @@ class StandIn:
     """Serves on 127.0.0.1 from ``with`` to its end; a subclass says in :meth:`answer` what the vendor would."""
 
     kind = "application/json"
+    tls: ssl.SSLContext | None = None  # what it proves who it is with
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.requests: list[tuple[str, str]] = []  # method and path
+        self.requests: list[Any] = []  # see :meth:`note`
         self.refuse = 0  # so many of the next requests are refused for the rate
         self.lose: list[str] = []  # the next request with this method and path ("POST /x") is obeyed, and its answer lost
         self.address = ("127.0.0.1", 0)
 
     def __enter__(self) -> Self:
-        server = ThreadingHTTPServer(self.address, type("Handler", (_Handler,), {"world": self}))
-        server.daemon_threads = True
-        self._server = server
+        self._server = server = _Server(self.address, type("Handler", (_Handler,), {"world": self}))
+        if self.tls is not None:
+            server.socket = self.tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, name=type(self).__name__, daemon=True).start()
         return self
 
@@ -65,14 +68,18 @@ class StandIn:
     @property
     def url(self) -> str:
         """Where it serves."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._server.server_port}"
 
     def asked(self, method: str, path: str) -> int:
         """How often that was requested."""
         return self.requests.count((method, path))
 
-    def answer(self, came: Came) -> Said:
-        """What the vendor says to a request. Called under the lock."""
+    def note(self, came: Came) -> None:
+        """Write down what arrived: method and path."""
+        self.requests.append((came.method, came.path))
+
+    def answer(self, came: Came) -> Said | None:
+        """What the vendor says to a request; None: it is lost on its way. Called under the lock."""
         raise NotImplementedError
 
     def refusal(self) -> Said:
@@ -82,7 +89,7 @@ class StandIn:
     def take(self, came: Came) -> Said | None:
         """One request; None: the answer gets lost."""
         with self.lock:
-            self.requests.append((came.method, came.path))
+            self.note(came)
             if self.refuse:
                 self.refuse -= 1
                 return self.refusal()
@@ -91,6 +98,15 @@ class StandIn:
                 self.lose.remove(f"{came.method} {came.path}")
                 return None
             return said
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is killed is part of the game."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -109,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
         if said is None:
             self.close_connection = True
             return
-        body = b"" if said.document is None else json.dumps(said.document).encode()
+        document = said.document
+        body = document if isinstance(document, bytes) else b"" if document is None else json.dumps(document).encode()
         self.send_response(said.status)
         for name, value in {"Content-Type": self.world.kind, **said.headers}.items():
             self.send_header(name, value)
