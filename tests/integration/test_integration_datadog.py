@@ -10,6 +10,7 @@ from holdfast.testing.cells import CellRunner
 from holdfast.testing.contracts.integration import IntegrationContract, Read, Subject, Write
 from holdfast.testing.servers.datadog import API_KEY, APP_KEY, Datadog
 
+HERE = "datadog://127.0.0.1:*"
 MONITOR = """from datadog_api_client.v1.api.monitors_api import MonitorsApi
 from datadog_api_client.v1.model.monitor import Monitor
 from datadog_api_client.v1.model.monitor_type import MonitorType
@@ -55,9 +56,6 @@ class TestDatadog(IntegrationContract):
         def stable() -> int:
             return int(server.incidents.get("i1", {}).get("attributes", {}).get("state") == "stable")
 
-        def write(name: str, cell: str, count: Callable[[], int], effect: str, target: str, **more: object) -> Write:
-            return Write(name=name, cell=cell, count=count, effect=effect, target=f"datadog://127.0.0.1:*/{target}", **more)  # type: ignore[arg-type]
-
         return Subject(
             setup=f"from holdfast.integrations import datadog\nclient = datadog.connect('env:DD_A', 'env:DD_B', url={server.url!r})",
             reset=server.reset,
@@ -74,18 +72,18 @@ class TestDatadog(IntegrationContract):
                 ),
             ),
             writes=(
-                write("mute", "print(len(datadog.mute(11, hours=2, message='disk', client=client)))", quiet, "write", "monitor/11"),
-                write("event", "print(datadog.post_event('restarted web', 'by hand', client=client) is not None)",
-                      lambda: len(server.events), "write", "events", asks=True),
-                write("monitor", MONITOR, lambda: len(server.monitors.keys() - {11, 12, 13}), "write", "monitor"),
-                write("incident", "print(len(datadog.declare_incident('mail stands still', severity='SEV-3', client=client)))",
-                      lambda: len(server.incidents.keys() - {"i1"}) - 1, "write", "incidents", asks=True),
-                write("cancel", CANCEL, lambda: int(server.downtimes.get("d1", {}).get("attributes", {}).get("status") == "canceled"),
-                      "idempotent", "downtime/d1", prepare=quiet_already),
-                write("update-incident", UPDATE, stable, "idempotent", "incidents/i1", prepare=declared),
-                write("delete", DELETE, lambda: int(12 not in server.monitors), "idempotent", "monitor/12"),
-                write("mute-host", MUTE_HOST, lambda: len(server.muted.get("web-1", ())), "idempotent", "host/web-1/mute"),
-                write("count", COUNT, lambda: len(server.series), "write", "series", asks=True),
+                Write("mute", "print(len(datadog.mute(11, hours=2, message='disk', client=client)))", quiet, "write", f"{HERE}/monitor/11"),
+                Write("event", "print(datadog.post_event('restarted web', 'by hand', client=client) is not None)",
+                      lambda: len(server.events), "write", f"{HERE}/events", asks=True),
+                Write("monitor", MONITOR, lambda: len(server.monitors.keys() - {11, 12, 13}), "write", f"{HERE}/monitor"),
+                Write("incident", "print(len(datadog.declare_incident('mail stands still', severity='SEV-3', client=client)))",
+                      lambda: len(server.incidents.keys() - {"i1"}) - 1, "write", f"{HERE}/incidents", asks=True),
+                Write("cancel", CANCEL, lambda: int(server.downtimes.get("d1", {}).get("attributes", {}).get("status") == "canceled"),
+                      "idempotent", f"{HERE}/downtime/d1", prepare=quiet_already),
+                Write("update-incident", UPDATE, stable, "idempotent", f"{HERE}/incidents/i1", prepare=declared),
+                Write("delete", DELETE, lambda: int(12 not in server.monitors), "idempotent", f"{HERE}/monitor/12"),
+                Write("mute-host", MUTE_HOST, lambda: len(server.muted.get("web-1", ())), "idempotent", f"{HERE}/host/web-1/mute"),
+                Write("count", COUNT, lambda: len(server.series), "write", f"{HERE}/series", asks=True),
             ),
         )  # fmt: skip
 

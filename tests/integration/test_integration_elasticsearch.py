@@ -12,6 +12,7 @@ from holdfast.testing.contracts.integration import IntegrationContract, Read, Su
 from holdfast.testing.servers.elasticsearch import ALLOCATION, API_KEY, Elasticsearch
 from holdfast.testing.waiting import until
 
+HERE = "elasticsearch://127.0.0.1:*"
 BULK = """from elasticsearch.helpers import bulk
 print(bulk(client, [{'_index': 'many', 'n': n} for n in range(3)]))"""
 COUNT_UP = "print(client.update(index='logs-web', id='L0', script={'source': 'ctx._source.count++'})['result'])"
@@ -32,10 +33,6 @@ class TestElasticsearch(IntegrationContract):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             dead = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-
-        def write(name: str, cell: str, count: Callable[[], int], effect: str, target: str, **more: object) -> Write:
-            where = f"elasticsearch://127.0.0.1:*/{target}"
-            return Write(name=name, cell=cell, count=count, effect=effect, target=where, **more)  # type: ignore[arg-type]
 
         def written(how: str, index: str) -> Callable[[], int]:
             return lambda: len([one for one in server.written if one[:2] == (how, index)])
@@ -67,19 +64,21 @@ class TestElasticsearch(IntegrationContract):
                 ),
             ),
             writes=(
-                write("allocation", "es.allocation('primaries', client=client)",
-                      lambda: len(server.put), "idempotent", "_cluster/settings"),
-                write("document", "print(len(es.index_document('notes', {'a': 1}, client=client)))",
-                      written("create", "notes"), "idempotent", "notes/_doc"),
-                write("with-id", "print(es.index_document('kept', {'a': 1}, id='n1', client=client))",
-                      lambda: len(known("kept", "n1")), "idempotent", "kept/_doc/n1"),
-                write("bulk", BULK, lambda: len(server.indices.get("many", {"docs": ()})["docs"]), "idempotent", "_bulk", makes=3),
-                write("count-up", COUNT_UP, lambda: known("logs-web", "L0").get("count", 0), "write", "logs-web/_update/L0", asks=True),
-                write("flush", "es.flush('logs-web', client=client)", lambda: min(1, len(server.flushed)), "idempotent", "logs-web/_flush"),
-                write("retry-failed", "es.retry_failed(client=client)",
-                      lambda: min(1, len(server.rerouted)), "idempotent", "_cluster/reroute"),
-                write("delete", "es.delete_index('logs-old', client=client)",
-                      written("delete-index", "logs-old"), "idempotent", "logs-old"),
+                Write("allocation", "es.allocation('primaries', client=client)",
+                      lambda: len(server.put), "idempotent", f"{HERE}/_cluster/settings"),
+                Write("document", "print(len(es.index_document('notes', {'a': 1}, client=client)))",
+                      written("create", "notes"), "idempotent", f"{HERE}/notes/_doc"),
+                Write("with-id", "print(es.index_document('kept', {'a': 1}, id='n1', client=client))",
+                      lambda: len(known("kept", "n1")), "idempotent", f"{HERE}/kept/_doc/n1"),
+                Write("bulk", BULK, lambda: len(server.indices.get("many", {"docs": ()})["docs"]), "idempotent", f"{HERE}/_bulk", makes=3),
+                Write("count-up", COUNT_UP,
+                      lambda: known("logs-web", "L0").get("count", 0), "write", f"{HERE}/logs-web/_update/L0", asks=True),
+                Write("flush", "es.flush('logs-web', client=client)",
+                      lambda: min(1, len(server.flushed)), "idempotent", f"{HERE}/logs-web/_flush"),
+                Write("retry-failed", "es.retry_failed(client=client)",
+                      lambda: min(1, len(server.rerouted)), "idempotent", f"{HERE}/_cluster/reroute"),
+                Write("delete", "es.delete_index('logs-old', client=client)",
+                      written("delete-index", "logs-old"), "idempotent", f"{HERE}/logs-old"),
             ),
         )  # fmt: skip
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -23,8 +23,9 @@ from holdfast.integrations import kubernetes as k8s
 api = k8s.connect(server=SERVER, token="env:KUBE_TOKEN")
 core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
 """
-
-
+HERE = "kubernetes://127.0.0.1:*/prod"
+APPEND = """print(k8s.patch('/api/v1/namespaces/prod/configmaps/list', [{'op': 'add', 'path': '/items/-', 'value': 'x'}], kind='json',
+    api=api)['metadata']['name'])"""
 REPLACE = """whole = core.read_namespaced_config_map('whole', 'prod')
 whole.data = {'a': '2'}
 print(core.replace_namespaced_config_map('whole', 'prod', whole).data)"""
@@ -58,29 +59,50 @@ def made(server: KubernetesServer, pattern: str, *verbs: str) -> Callable[[], in
     return lambda: sum(server.made(verb, pattern) for verb in verbs)
 
 
-def write(name: str, cell: str, count: Callable[[], int], target: str, **more: Any) -> Write:
-    return Write(name=name, cell=cell, count=count, target=target, **{"effect": "idempotent", **more})
+def writes(server: KubernetesServer) -> tuple[Write, ...]:
+    """Objects, pods, deployments, nodes, patches, what is applied."""
+    before = {"restart": 0, "roll back": 0}
 
+    def since(name: str) -> None:
+        deployment(server)
+        before[name] = updates()
 
-def more_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
-    """A node, whole objects, what is applied."""
-
-    def closed() -> None:
-        server.put("/api/v1/nodes/n8", spec={"unschedulable": True})
-
-    def whole() -> None:
-        server.put(f"{MAPS}/whole", data={"a": "1"})
-
-    named = APPLY.format(name="applied", more=", field_manager='runbook', force=True")
-    applied = made(server, "/configmaps/applied$", "create", "update")
+    updates = made(server, "/deployments/web$", "update")
+    web, idempotent = f"{HERE}/deployments.apps/web", "idempotent"
     return (
-        write("uncordon", "print(k8s.uncordon('n8', api=api))", made(server, "/nodes/n8$", "update"), "*/nodes/n8", prepare=closed),
-        write("replace", REPLACE, made(server, "/configmaps/whole$", "update"), f"{here}/configmaps/whole", prepare=whole),
-        write("apply", named, applied, f"{here}/configmaps/applied"),
-    )
+        Write("create", "print(core.create_namespaced_config_map('prod', {'metadata': {'name': 'cm'}, 'data': {'a': '1'}}).data)",
+              made(server, "/configmaps/cm$", "create"), idempotent, f"{HERE}/configmaps/cm"),
+        Write("create with a generated name",
+              "print(core.create_namespaced_config_map('prod', {'metadata': {'generateName': 'gen-'}}).metadata.name[:4])",
+              made(server, "/configmaps/gen-", "create"), idempotent, f"{HERE}/configmaps/gen-…"),
+        Write("delete", "print(core.delete_namespaced_config_map('old', 'prod').status)",
+              made(server, "/configmaps/old$", "delete"), idempotent, f"{HERE}/configmaps/old", prepare=partial(server.put, f"{MAPS}/old")),
+        Write("evict", "print(k8s.evict('prod', 'web-1', api=api))",
+              made(server, "/pods/web-1$", "delete"), idempotent, f"{HERE}/pods/web-1", prepare=lambda: pod(server, "web-1")),
+        Write("scale", "print(k8s.scale('prod', 'web', 5, api=api))", updates, idempotent, web, prepare=lambda: deployment(server)),
+        Write("restart", "print(k8s.restart('prod', 'web', api=api))",
+              lambda: updates() - before["restart"], idempotent, web, prepare=lambda: since("restart")),
+        Write("roll back", "print(k8s.rollback('prod', 'web', api=api))",
+              lambda: updates() - before["roll back"], idempotent, web, prepare=lambda: since("roll back")),
+        Write("delete a pod", "print(k8s.delete_pod('prod', 'web-2', api=api))",
+              made(server, "/pods/web-2$", "delete"), idempotent, f"{HERE}/pods/web-2", prepare=lambda: pod(server, "web-2")),
+        Write("cordon", "print(k8s.cordon('n7', api=api))",
+              made(server, "/nodes/n7$", "update"), idempotent, "*/nodes/n7", prepare=partial(server.put, "/api/v1/nodes/n7")),
+        Write("append by json patch", APPEND,
+              made(server, "/configmaps/list$", "update"), "write", f"{HERE}/configmaps/list",
+              prepare=partial(server.put, f"{MAPS}/list", items=["a"])),
+        Write("uncordon", "print(k8s.uncordon('n8', api=api))",
+              made(server, "/nodes/n8$", "update"), idempotent, "*/nodes/n8",
+              prepare=partial(server.put, "/api/v1/nodes/n8", spec={"unschedulable": True})),
+        Write("replace", REPLACE,
+              made(server, "/configmaps/whole$", "update"), idempotent, f"{HERE}/configmaps/whole",
+              prepare=partial(server.put, f"{MAPS}/whole", data={"a": "1"})),
+        Write("apply", APPLY.format(name="applied", more=", field_manager='runbook', force=True"),
+              made(server, "/configmaps/applied$", "create", "update"), idempotent, f"{HERE}/configmaps/applied"),
+    )  # fmt: skip
 
 
-def rarer_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
+def rarer_writes(server: KubernetesServer) -> tuple[Write, ...]:
     """A drained node, a deleted collection, what is applied under the call's own mark."""
 
     def full() -> None:
@@ -92,40 +114,21 @@ def rarer_writes(server: KubernetesServer, here: str) -> tuple[Write, ...]:
         for name in ("batch-1", "batch-2"):
             server.put(f"{MAPS}/{name}", metadata={"labels": {"job": "batch"}})
 
-    drained = made(server, "/nodes/n9$|/pods/full-", "update", "delete")
-    marked = made(server, "/configmaps/marked$", "create", "update")
     collection = "print(core.delete_collection_namespaced_config_map('prod', label_selector='job=batch').status)"
-    gone = made(server, "/configmaps/batch-", "delete")
     return (
-        write("drain", "print(k8s.drain('n9', api=api).column('object'))", drained, "*/nodes/n9", prepare=full, calls=3, makes=3),
-        write("apply", APPLY.format(name="marked", more=""), marked, f"{here}/configmaps/marked"),
-        write("delete a collection", collection, gone, f"{here}/configmaps", prepare=batch, effect="write", asks=True, makes=2),
-    )
+        Write("drain", "print(k8s.drain('n9', api=api).column('object'))",
+              made(server, "/nodes/n9$|/pods/full-", "update", "delete"), "idempotent", "*/nodes/n9", prepare=full, calls=3, makes=3),
+        Write("apply", APPLY.format(name="marked", more=""),
+              made(server, "/configmaps/marked$", "create", "update"), "idempotent", f"{HERE}/configmaps/marked"),
+        Write("delete a collection", collection,
+              made(server, "/configmaps/batch-", "delete"), "write", f"{HERE}/configmaps", prepare=batch, asks=True, makes=2),
+    )  # fmt: skip
 
 
 def subject_of(server: KubernetesServer) -> Subject:
-    def count(verb: str, pattern: str) -> Callable[[], int]:
-        return lambda: server.made(verb, pattern)
-
     def asked(pattern: str) -> Callable[[], int]:
         return lambda: sum(1 for r in server.requests if r["method"] == "GET" and r["path"].endswith(pattern))
 
-    updates, before = count("update", "/deployments/web$"), {"restart": 0, "roll back": 0}
-
-    def since(name: str) -> None:
-        deployment(server)
-        before[name] = updates()
-
-    def node() -> None:
-        server.put("/api/v1/nodes/n7")
-
-    def old() -> None:
-        server.put(f"{MAPS}/old")
-
-    def items() -> None:
-        server.put(f"{MAPS}/list", items=["a"])
-
-    here = "kubernetes://127.0.0.1:*/prod"
     return Subject(
         setup=f"SERVER = {server.url!r}\n{SETUP}",
         reset=server.reset,
@@ -134,91 +137,10 @@ def subject_of(server: KubernetesServer) -> Subject:
         secret=server.token,
         limit=lambda n: setattr(server, "refuse", n),
         reads=(
-            Read(name="list", cell="print([p.metadata.name for p in core.list_namespaced_pod('prod').items])", count=asked("/pods")),
-            Read(name="check", cell="print(k8s.check_nodes(api=api))", count=asked("/nodes")),
+            Read("list", "print([p.metadata.name for p in core.list_namespaced_pod('prod').items])", asked("/pods")),
+            Read("check", "print(k8s.check_nodes(api=api))", asked("/nodes")),
         ),
-        writes=(
-            Write(
-                name="create",
-                cell="print(core.create_namespaced_config_map('prod', {'metadata': {'name': 'cm'}, 'data': {'a': '1'}}).data)",
-                count=count("create", "/configmaps/cm$"),
-                effect="idempotent",
-                target=f"{here}/configmaps/cm",
-            ),
-            Write(
-                name="create with a generated name",
-                cell="print(core.create_namespaced_config_map('prod', {'metadata': {'generateName': 'gen-'}}).metadata.name[:4])",
-                count=count("create", "/configmaps/gen-"),
-                effect="idempotent",
-                target=f"{here}/configmaps/gen-…",
-            ),
-            Write(
-                name="delete",
-                cell="print(core.delete_namespaced_config_map('old', 'prod').status)",
-                prepare=old,
-                count=count("delete", "/configmaps/old$"),
-                effect="idempotent",
-                target=f"{here}/configmaps/old",
-            ),
-            Write(
-                name="evict",
-                cell="print(k8s.evict('prod', 'web-1', api=api))",
-                prepare=lambda: pod(server, "web-1"),
-                count=count("delete", "/pods/web-1$"),
-                effect="idempotent",
-                target=f"{here}/pods/web-1",
-            ),
-            Write(
-                name="scale",
-                cell="print(k8s.scale('prod', 'web', 5, api=api))",
-                prepare=lambda: deployment(server),
-                count=count("update", "/deployments/web$"),
-                effect="idempotent",
-                target=f"{here}/deployments.apps/web",
-            ),
-            Write(
-                name="restart",
-                cell="print(k8s.restart('prod', 'web', api=api))",
-                prepare=lambda: since("restart"),
-                count=lambda: updates() - before["restart"],
-                effect="idempotent",
-                target=f"{here}/deployments.apps/web",
-            ),
-            Write(
-                name="roll back",
-                cell="print(k8s.rollback('prod', 'web', api=api))",
-                prepare=lambda: since("roll back"),
-                count=lambda: updates() - before["roll back"],
-                effect="idempotent",
-                target=f"{here}/deployments.apps/web",
-            ),
-            Write(
-                name="delete a pod",
-                cell="print(k8s.delete_pod('prod', 'web-2', api=api))",
-                prepare=lambda: pod(server, "web-2"),
-                count=count("delete", "/pods/web-2$"),
-                effect="idempotent",
-                target=f"{here}/pods/web-2",
-            ),
-            Write(
-                name="cordon",
-                cell="print(k8s.cordon('n7', api=api))",
-                prepare=node,
-                count=count("update", "/nodes/n7$"),
-                effect="idempotent",
-                target="*/nodes/n7",
-            ),
-            Write(
-                name="append by json patch",
-                cell="print(k8s.patch('/api/v1/namespaces/prod/configmaps/list', [{'op': 'add', 'path': '/items/-', 'value': 'x'}], "
-                "kind='json', api=api)['metadata']['name'])",
-                prepare=items,
-                count=count("update", "/configmaps/list$"),
-                effect="write",
-                target=f"{here}/configmaps/list",
-            ),
-            *more_writes(server, here),
-        ),
+        writes=writes(server),
     )
 
 
@@ -235,7 +157,7 @@ class TestRarerWrites(IntegrationContract):
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls, server: KubernetesServer) -> Subject:
-        writes = rarer_writes(server, "kubernetes://127.0.0.1:*/prod")
+        writes = rarer_writes(server)
         return msgspec.structs.replace(subject_of(server), reads=(), writes=writes, limit=None)
 
 

@@ -12,20 +12,13 @@ SETUP = (
     "import boto3, os, requests, shutil, subprocess\nec2 = boto3.client('ec2')\nfrom holdfast import approve, ask, confirm, for_each, targets\nvols = [1]",
 )
 
+# fmt: off
 #: (code, name, cells) of what must be found.
 DEFECTS: list[tuple[str, str, Any]] = [
     ("NB501", "from_alias", "from holdfast import confirm as sure\nif not sure('delete?'):\n    ec2.delete_volume(VolumeId=1)"),
     ("NB501", "mod_alias", "import holdfast as hf\nif not hf.confirm('delete?'):\n    ec2.delete_volume(VolumeId=1)"),
-    (
-        "NB501",
-        "notok",
-        "ok = confirm('delete?', on_no='return') if False else confirm('delete?')\nif not ok:\n    ec2.delete_volume(VolumeId=1)",
-    ),
-    (
-        "NB501",
-        "eqno",
-        "answer = ask('delete?', ['yes','no'])\nif answer == \"no\":\n    subprocess.run(['aws','ec2','delete-volume','--volume-id','v'], check=True)",
-    ),
+    ("NB501", "notok", "ok = confirm('delete?', on_no='return') if False else confirm('delete?')\nif not ok:\n    ec2.delete_volume(VolumeId=1)"),
+    ("NB501", "eqno", "answer = ask('delete?', ['yes','no'])\nif answer == \"no\":\n    subprocess.run(['aws','ec2','delete-volume','--volume-id','v'], check=True)"),
     ("NB501", "noin", "answer = ask('delete?', ['yes','no'])\nif answer in ('no', 'n'):\n    ec2.delete_volume(VolumeId=1)"),
     ("NB501", "noteqyes", "answer = ask('go?', ['yes','no'])\nif 'yes' != answer:\n    !kubectl -n a delete pod x"),
     ("NB501", "is_false", "ok = confirm('go?')\nif ok is False:\n    ec2.delete_volume(VolumeId=1)"),
@@ -37,100 +30,29 @@ DEFECTS: list[tuple[str, str, Any]] = [
     ("NB501", "ternary", "ec2.delete_volume(VolumeId=1) if not confirm('go?') else None"),
     ("NB501", "boolop", "confirm('go?') or ec2.delete_volume(VolumeId=1)"),
     ("NB501", "and_not", "ok = confirm('go?')\nif vols and not ok:\n    ec2.delete_volume(VolumeId=1)"),
-    (
-        "NB501",
-        "match",
-        "answer = ask('go?', ['yes','no'])\nmatch answer:\n    case 'no':\n        ec2.delete_volume(VolumeId=1)\n    case 'yes':\n        print('ok')",
-    ),
-    (
-        "NB501",
-        "when",
-        [("step:gate", "ok = ask('go?', ['yes','no'])"), ("step:act", "ec2.delete_volume(VolumeId=1)", {"when": "ok == 'no'"})],
-    ),
-    (
-        "NB501",
-        "whennot",
-        [("step:gate", "ok = ask('go?', ['yes','no'])"), ("step:act", "ec2.delete_volume(VolumeId=1)", {"when": "not ok == 'yes'"})],
-    ),
+    ("NB501", "match", "answer = ask('go?', ['yes','no'])\nmatch answer:\n    case 'no':\n        ec2.delete_volume(VolumeId=1)\n    case 'yes':\n        print('ok')"),
+    ("NB501", "when", [("step:gate", "ok = ask('go?', ['yes','no'])"), ("step:act", "ec2.delete_volume(VolumeId=1)", {"when": "ok == 'no'"})]),
+    ("NB501", "whennot", [("step:gate", "ok = ask('go?', ['yes','no'])"), ("step:act", "ec2.delete_volume(VolumeId=1)", {"when": "not ok == 'yes'"})]),
     ("NB501", "approve_votes", "done = approve('go?')\nif not done.approved_by:\n    ec2.delete_volume(VolumeId=1)"),
     ("NB501", "helperfn", "def purge():\n    for v in vols:\n        ec2.delete_volume(VolumeId=v)\nif not confirm('go?'):\n    purge()"),
     ("NB501", "earlyreturn", "def run():\n    if confirm('go?'):\n        return\n    ec2.delete_volume(VolumeId=1)\nrun()"),
-    (
-        "NB503",
-        "filtered2",
-        [
-            "stale = [v for v in vols if v > 3]\nprint(f'{len(stale)} of {len(vols)}')\nconfirm(f'delete {len(stale)} volumes?', count=len(stale))",
-            "for v in vols:\n    ec2.delete_volume(VolumeId=v)",
-        ],
-    ),
-    (
-        "NB503",
-        "enumerate",
-        "stale = [v for v in vols if v > 3]\nconfirm(f'{stale}?')\nfor i, v in enumerate(vols):\n    ec2.delete_volume(VolumeId=v)",
-    ),
-    (
-        "NB503",
-        "sorted",
-        "stale = [v for v in vols if v > 3]\nconfirm(f'{stale}?')\nfor v in sorted(vols):\n    subprocess.run(['aws','ec2','delete-volume','--volume-id',v], check=True)",
-    ),
+    ("NB503", "filtered2", ["stale = [v for v in vols if v > 3]\nprint(f'{len(stale)} of {len(vols)}')\nconfirm(f'delete {len(stale)} volumes?', count=len(stale))", "for v in vols:\n    ec2.delete_volume(VolumeId=v)"]),
+    ("NB503", "enumerate", "stale = [v for v in vols if v > 3]\nconfirm(f'{stale}?')\nfor i, v in enumerate(vols):\n    ec2.delete_volume(VolumeId=v)"),
+    ("NB503", "sorted", "stale = [v for v in vols if v > 3]\nconfirm(f'{stale}?')\nfor v in sorted(vols):\n    subprocess.run(['aws','ec2','delete-volume','--volume-id',v], check=True)"),
     ("NB503", "comp", "stale = [v for v in vols if v > 3]\nconfirm(f'{stale}?')\n[ec2.delete_volume(VolumeId=v) for v in vols]"),
-    (
-        "NB503",
-        "append",
-        "stale = []\nfor v in vols:\n    if v > 3:\n        stale.append(v)\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)",
-    ),
-    (
-        "NB503",
-        "lambda",
-        "stale = list(filter(lambda v: v > 3, vols))\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    !aws ec2 delete-volume --volume-id {v}",
-    ),
-    (
-        "NB503",
-        "dictcomp",
-        "stale = {v: 1 for v in vols if v > 3}\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)",
-    ),
-    (
-        "NB503",
-        "foreach_lambda",
-        "stale = [v for v in vols if v > 3]\nconfirm(f'{len(stale)}?')\nfor_each(vols, lambda v: ec2.delete_volume(VolumeId=v))",
-    ),
-    (
-        "NB503",
-        "targets",
-        "stale = targets(lambda: vols, where=lambda v: v > 3)\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)",
-    ),
+    ("NB503", "append", "stale = []\nfor v in vols:\n    if v > 3:\n        stale.append(v)\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)"),
+    ("NB503", "lambda", "stale = list(filter(lambda v: v > 3, vols))\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    !aws ec2 delete-volume --volume-id {v}"),
+    ("NB503", "dictcomp", "stale = {v: 1 for v in vols if v > 3}\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)"),
+    ("NB503", "foreach_lambda", "stale = [v for v in vols if v > 3]\nconfirm(f'{len(stale)}?')\nfor_each(vols, lambda v: ec2.delete_volume(VolumeId=v))"),
+    ("NB503", "targets", "stale = targets(lambda: vols, where=lambda v: v > 3)\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)"),
     ("NB503", "genexp", "stale = (v for v in vols if v > 3)\nconfirm('stale?')\nfor v in vols:\n    ec2.delete_volume(VolumeId=v)"),
-    (
-        "NB302",
-        "tuple",
-        "def stop(v):\n    try:\n        ec2.stop_instances(InstanceIds=[v])\n        return True, ''\n    except Exception as e:\n        return False, str(e)",
-    ),
-    (
-        "NB302",
-        "fstring",
-        "def stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except Exception as error:\n        return f'failed: {error}'",
-    ),
+    ("NB302", "tuple", "def stop(v):\n    try:\n        ec2.stop_instances(InstanceIds=[v])\n        return True, ''\n    except Exception as e:\n        return False, str(e)"),
+    ("NB302", "fstring", "def stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except Exception as error:\n        return f'failed: {error}'"),
     ("NB302", "bare", "def stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except:\n        return 'error'"),
-    (
-        "NB302",
-        "false",
-        "def stop(v):\n    try:\n        ec2.stop_instances(InstanceIds=[v])\n    except Exception:\n        return False\n    return True",
-    ),
-    (
-        "NB302",
-        "clienterror",
-        "from botocore.exceptions import ClientError\ndef stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except ClientError as e:\n        return {'ok': False, 'error': str(e)}",
-    ),
-    (
-        "NB302",
-        "assign",
-        "def stop(v):\n    result = {}\n    try:\n        result = ec2.stop_instances(InstanceIds=[v])\n    except Exception as e:\n        result = {'error': e}\n    return result",
-    ),
-    (
-        "NB302",
-        "excaslist",
-        "errors = []\ndef stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except (ValueError, Exception) as e:\n        return [e]",
-    ),
+    ("NB302", "false", "def stop(v):\n    try:\n        ec2.stop_instances(InstanceIds=[v])\n    except Exception:\n        return False\n    return True"),
+    ("NB302", "clienterror", "from botocore.exceptions import ClientError\ndef stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except ClientError as e:\n        return {'ok': False, 'error': str(e)}"),
+    ("NB302", "assign", "def stop(v):\n    result = {}\n    try:\n        result = ec2.stop_instances(InstanceIds=[v])\n    except Exception as e:\n        result = {'error': e}\n    return result"),
+    ("NB302", "excaslist", "errors = []\ndef stop(v):\n    try:\n        return ec2.stop_instances(InstanceIds=[v])\n    except (ValueError, Exception) as e:\n        return [e]"),
     ("NB504", "fstr_sys", "os.system(f'kubectl -n shop delete pod {vols[0]}')"),
     ("NB504", "sub_list_var", "cmd = ['kubectl', '-n', 'shop', 'delete', 'pod', 'x']\nsubprocess.run(cmd, check=True)"),
     ("NB504", "sub_shell", "subprocess.check_call(f'terraform destroy -auto-approve', shell=True)"),
@@ -190,24 +112,12 @@ SOUND: list[tuple[str, str, Any]] = [
     ("NB501", "ternok", "ec2.delete_volume(VolumeId=1) if confirm('go?') else None"),
     ("NB501", "andok", "confirm('go?') and ec2.delete_volume(VolumeId=1)"),
     ("NB501", "keepno", "keep = ask('keep it?', ['yes','no'])\nif keep == 'no':\n    ec2.delete_volume(VolumeId=1)"),
-    (
-        "NB501",
-        "matchok",
-        "answer = ask('go?', ['yes','no'])\nmatch answer:\n    case 'yes':\n        ec2.delete_volume(VolumeId=1)\n    case _:\n        print('left')",
-    ),
+    ("NB501", "matchok", "answer = ask('go?', ['yes','no'])\nmatch answer:\n    case 'yes':\n        ec2.delete_volume(VolumeId=1)\n    case _:\n        print('left')"),
     ("NB503", "iter", "stale = [v for v in vols if v > 3]\nconfirm(f'{len(stale)}?')\nfor v in stale:\n    ec2.delete_volume(VolumeId=v)"),
-    (
-        "NB503",
-        "untagonly",
-        "stale = [v for v in vols if v > 3]\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    if v in stale:\n        ec2.delete_volume(VolumeId=v)",
-    ),
+    ("NB503", "untagonly", "stale = [v for v in vols if v > 3]\nconfirm(f'{len(stale)}?')\nfor v in vols:\n    if v in stale:\n        ec2.delete_volume(VolumeId=v)"),
     ("NB503", "other", "names = [v for v in vols if v]\nconfirm('all?')\nfor n in names:\n    ec2.delete_volume(VolumeId=n)"),
     ("NB302", "lookup", "def find(k):\n    try:\n        return {}[k]\n    except KeyError:\n        return None"),
-    (
-        "NB302",
-        "probe",
-        "from botocore.exceptions import ClientError\ndef gone(v):\n    try:\n        ec2.describe_volumes(VolumeIds=[v])\n    except ClientError as error:\n        if error.response['Error']['Code'] == 'InvalidVolume.NotFound':\n            return True\n        raise\n    return False",
-    ),
+    ("NB302", "probe", "from botocore.exceptions import ClientError\ndef gone(v):\n    try:\n        ec2.describe_volumes(VolumeIds=[v])\n    except ClientError as error:\n        if error.response['Error']['Code'] == 'InvalidVolume.NotFound':\n            return True\n        raise\n    return False"),
     ("NB504", "gated", "confirm('x')\nos.system('kubectl -n a delete pod x')"),
     ("NB504", "listdel", "x=[1]\nx.remove(1)\nd={}\nd.pop(1,None)"),
     ("NB504", "pathunlinktmp", "import tempfile\nwith tempfile.TemporaryDirectory() as t:\n    pass"),
@@ -216,6 +126,7 @@ SOUND: list[tuple[str, str, Any]] = [
     ("NB504", "dfdrop", "import pandas as pd\ndf = pd.DataFrame({'a':[1]})\ndf = df.drop(columns=['a'])"),
     ("NB504", "setdiscard", "s=set()\ns.discard(1)\ns.clear()"),
 ]
+# fmt: on
 
 
 def codes(notebook: Any, cells: Any) -> list[str]:

@@ -19,7 +19,7 @@ from holdfast.testing import laws
 from holdfast.testing.cells import EXECUTION, CellRunner, Nest, Passed
 
 
-class Read(msgspec.Struct, frozen=True, kw_only=True):
+class Read(msgspec.Struct, frozen=True):
     """A reading: source that makes it and prints what came of it, and how often the server was asked for it."""
 
     name: str
@@ -27,7 +27,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     count: Callable[[], int]
 
 
-class Write(msgspec.Struct, frozen=True, kw_only=True):
+class Write(msgspec.Struct, frozen=True):
     """A change: source that makes it and prints what came of it, and how often it *happened*."""
 
     name: str
@@ -35,7 +35,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     count: Callable[[], int]
     effect: str  # "idempotent" | "write"
     target: str  # a pattern of shells
-    prepare: Callable[[], None] | None = None  # before each test: what must be there
+    prepare: Callable[[], object] | None = None  # before each test: what must be there
     asks: bool = False  # nothing tells whether it happened: a person is asked
     calls: int = 1  # how many changes it takes
     makes: int = 1  # what ``count`` is when it was made once
