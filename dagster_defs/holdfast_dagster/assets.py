@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +11,11 @@ import dagster as dg
 
 from holdfast.model.manifest import Step
 from holdfast.notebook.scheduling import AtTimes, Automation, Freshness
-from holdfast_dagster.graph import asset_key, build_graph, check_spec, checked_asset, dep_input, deps, outer_deps
+from holdfast_dagster.graph import asset_key, build_graph, check_output, check_spec, checked_asset, dep_input, deps, outer_deps
 from holdfast_dagster.partitions import partitions_definition
 from holdfast_dagster.runbook import CLOSING, Runbook, dagster_name
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_NAMED_EMAIL = re.compile(r".*<([^<>@\s]+@[^<>@\s]+)>")
 
 
 def build_assets(runbook: Runbook) -> dg.AssetsDefinition:
@@ -46,11 +47,88 @@ def group(runbook: Runbook) -> str:
 
 
 def owners(runbook: Runbook) -> list[str]:
-    """The owner in Dagster's form: an address, or ``team:name``."""
-    owner = (runbook.card.owner or "").strip()
-    if not owner:
-        return []
-    return [owner] if _EMAIL.fullmatch(owner) else [f"team:{dagster_name(owner.removeprefix('team:').strip())}"]
+    """The owners, commas between them, in Dagster's form: an address, or ``team:name``."""
+    said = [one.strip() for one in re.split("[,;]", runbook.card.owner or "")]
+    return list(dict.fromkeys(_owner(one) for one in said if one))
+
+
+def refuse_doubles(runbook: Runbook) -> None:
+    """Two assets or checks of one name, and a check of what the runbook does not make.
+
+    Raises:
+        AuthorError: HF190, naming the cell.
+    """
+    seen: dict[str, Step] = {}
+    for step in runbook.steps:
+        named = [(f"asset {step.asset!r}", asset_key(step.asset).to_python_identifier())] if step.asset else []
+        if (asset := checked_asset(runbook, step)) is not None:
+            named.append((f"check {step.check!r} of {asset.asset!r}", check_output(step, asset)))
+        elif step.check and (about := deps(runbook, step)):
+            cure = "move it below that asset's cell, in the notebook that makes it"
+            raise runbook.error(f"the check {step.check!r} is about the asset {about[0]!r}, which this runbook does not make", cure, step)
+        for what, name in named:
+            if (first := seen.setdefault(name, step)) is not step:
+                raise runbook.error(f"the {what} is there twice in Dagster, first in step {first.name!r}", "rename one of the two", step)
+
+
+def refuse_circles(runbook: Runbook, owned: Mapping[dg.AssetKey, Runbook]) -> None:
+    """Assets that are made from one another, in one runbook or in several: the assets of a runbook are made together, in one run.
+
+    Args:
+        owned: the assets of the runbooks so far, among which there is no circle.
+
+    Raises:
+        AuthorError: HF190, naming the cell and the way round.
+    """
+    for step in runbook.assets:
+        for key in deps(runbook, step):
+            if asset_key(key) in _above(runbook, step):
+                raise runbook.error(
+                    f"the asset {step.asset!r} is made from {key!r}, which is made from it", f"remove {key!r} from 'deps'", step
+                )
+            way = _way(asset_key(key), runbook, owned)
+            if way:
+                books = " → ".join(str(one.path) for one in (runbook, *way))
+                cure = f"remove {key!r} from 'deps', or split one of the runbooks"
+                raise runbook.error(f"the asset {key!r} is made from what this runbook makes: {books}", cure, step)
+
+
+def _above(runbook: Runbook, step: Step) -> set[dg.AssetKey]:
+    """The runbook's own assets that cannot be made before ``step`` is, and its own."""
+    by_key = {asset_key(s.asset or ""): s for s in runbook.assets}
+    below = {asset_key(step.asset or "")}
+    while more := {k for k, s in by_key.items() if k not in below and _upstream(runbook, s) & below}:
+        below |= more
+    return below
+
+
+def _way(key: dg.AssetKey, home: Runbook, owned: Mapping[dg.AssetKey, Runbook]) -> list[Runbook]:
+    """The runbooks from the one that makes ``key`` back to ``home``; empty when no way leads there."""
+    own = {asset_key(s.asset or "") for s in home.assets} | {notebook_key(home)}
+    first = owned.get(key)
+    todo, seen = [[first]] if first is not None else [], {first.name} if first is not None else set()
+    while todo:
+        way = todo.pop(0)
+        needs = [asset_key(k) for k in outer_deps(way[-1])]
+        if own & set(needs):
+            return way
+        for above in (owned[k] for k in needs if k in owned):
+            if above.name not in seen:
+                seen.add(above.name)
+                todo.append([*way, above])
+    return []
+
+
+def _owner(text: str) -> str:
+    named = _NAMED_EMAIL.fullmatch(text)
+    address = named.group(1) if named else text
+    if "@" not in address:
+        return f"team:{dagster_name(address.removeprefix('team:').strip())}"
+    try:
+        dg.AssetSpec("any", owners=[address])
+    except dg.DagsterInvalidDefinitionError:  # not the addresses Dagster knows: ops@corp.internal, an umlaut
+        return f"team:{address.removeprefix('team:').strip()}"
+    return address
 
 
 def _upstream(runbook: Runbook, step: Step) -> set[dg.AssetKey]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,8 +51,7 @@ def run_config(runbook: Runbook, parameters: Mapping[str, Any]) -> dict[str, Any
         AuthorError: HF103.
     """
     given = check_parameters(runbook, parameters)
-    choices = {p.name for p in runbook.manifest.parameters if "enum" in p.schema}
-    shown = {n: str(v) if isinstance(v, Hidden) or (n in choices and v is not None) else v for n, v in given.items()}
+    shown = {n: str(v) if isinstance(v, Hidden) else v for n, v in given.items()}
     return _on_graph(runbook, shown) if runbook.card.partitions is not None and shown else shown
 
 
@@ -105,9 +105,14 @@ def _validated(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _accepted(runbook: Runbook, given: Mapping[str, Any]) -> dict[str, Any]:
-    """:func:`check_parameters` where Dagster asks: what is refused is shown as one text, not as a stack trace."""
+    """:func:`check_parameters` where Dagster asks: what is refused is shown as one text, not as a stack trace.
+
+    Dagster fills in the defaults before it asks; they are the author's, and nobody's to refuse.
+    """
+    defaults = {p.name: p.default for p in runbook.manifest.parameters if not p.required and "default" in p.schema}
+    own = {name: value for name, value in given.items() if not (name in defaults and _same(value, defaults[name]))}
     try:
-        return check_parameters(runbook, given)
+        return check_parameters(runbook, own)
     except AuthorError as error:
         raise refusal(error) from None
 
@@ -140,14 +145,28 @@ def given_parameters(runbook: Runbook, run_config: Mapping[str, Any], partition:
 
 def _field(parameter: Parameter, *, optional: bool, name: str) -> dg.Field:
     required = parameter.required and not optional
-    words: dict[str, Any] = {"is_required": required, "description": _description(parameter) or None}
-    if not required and "default" in parameter.schema:
-        default = parameter.default
-        if "enum" in parameter.schema and default is not None:
-            default = str(default)
-        if default is not None or _nullable(parameter.schema):
-            words["default_value"] = default
-    return dg.Field(_type(parameter, name), **words)
+    kind, said = _type(parameter, name), _description(parameter)
+    words: dict[str, Any] = {"is_required": required}
+    if not required and "default" in parameter.schema and (parameter.default is not None or _nullable(parameter.schema)):
+        if _fits(kind, parameter.default):
+            words["default_value"] = parameter.default
+        else:  # ``port: str = 80``: the cell has it, so the runbook runs with it
+            said = " · ".join(t for t in (said, f"by default {parameter.default!r}") if t)
+    return dg.Field(kind, **words, description=said or None)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether Dagster takes ``value`` for a field of this type; it has no keys but texts."""
+    try:
+        dg.Field(kind, is_required=False, default_value=value)
+    except dg.DagsterInvalidConfigError:
+        return False
+    return bool(json.loads(json.dumps(value)) == value)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of one type: ``True`` is not 1."""
+    return type(one) is type(other) and bool(one == other)
 
 
 def _description(parameter: Parameter) -> str:
@@ -180,9 +199,10 @@ def _type(parameter: Parameter, name: str) -> Any:
     if parameter.secret and schema.get("type") != "string":
         return dg.Any  # the mask is a text
     enum = schema.get("enum")
-    if isinstance(enum, list) and any(v is not None for v in enum):
-        choices = dg.Enum(name, [dg.EnumValue(str(v), python_value=v) for v in enum if v is not None])
-        return dg.Noneable(choices) if None in enum or _nullable(schema) else choices
+    texts = [v for v in enum if v is not None] if isinstance(enum, list) else []
+    if texts and all(isinstance(v, str) for v in texts):  # Dagster's choices are texts; others are checked when a run is launched
+        choices = dg.Enum(name, [dg.EnumValue(v) for v in dict.fromkeys(texts)])
+        return dg.Noneable(choices) if _nullable(schema) else choices
     kind = _of_schema(schema) if "type" in schema else _SCALARS.get(parameter.type, dg.Any)
     kind = dg.Any if "anyOf" in schema else kind
     if kind is dg.Any:
@@ -198,12 +218,14 @@ def _of_schema(schema: Any) -> Any:
     if len(kinds) != 1:
         return dg.Any
     if kinds[0] == "array":
-        return dg.Array(_of_schema(schema.get("items")))
+        items = schema.get("items")
+        item = _of_schema(items)
+        return dg.Array(dg.Noneable(item) if item is dg.Any or _nullable(items) else item)  # `Any` alone takes no null there
     if kinds[0] == "object":
         return dg.Permissive()  # type: ignore[no-untyped-call]
     return _SCALARS.get(str(kinds[0]), dg.Any)
 
 
-def _nullable(schema: dict[str, Any]) -> bool:
-    kind = schema.get("type")
-    return (isinstance(kind, list) and "null" in kind) or None in (schema.get("enum") or [])
+def _nullable(schema: Any) -> bool:
+    kind, enum = schema.get("type"), schema.get("enum")
+    return (isinstance(kind, list) and "null" in kind) or (isinstance(enum, list) and None in enum)

@@ -14,7 +14,7 @@ import msgspec
 from holdfast.errors import AuthorError, HoldfastError
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
-from holdfast_dagster.assets import build_assets
+from holdfast_dagster.assets import build_assets, refuse_circles, refuse_doubles
 from holdfast_dagster.broken import broken_job
 from holdfast_dagster.config_schema import run_config_mapping
 from holdfast_dagster.driving import holdfast_resource
@@ -157,7 +157,9 @@ def _add(
 ) -> None:
     """All of one runbook or, when it raises, nothing of it."""
     assets = None
+    refuse_doubles(runbook)
     if runbook.assets:
+        refuse_circles(runbook, owned)
         assets = build_assets(runbook)
         for key in assets.keys:
             if (other := owned.get(key)) is not None:

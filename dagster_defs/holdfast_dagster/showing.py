@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from html.parser import HTMLParser
 from typing import Any
 
 import dagster as dg
+
+from holdfast_dagster.tables import markdown_table, plain_table, table_of
 
 #: The longest text that goes into one event, characters; the output notebook has the rest.
 _LONGEST = 10_000
@@ -16,13 +17,11 @@ _LONGEST = 10_000
 _SHORT = 200
 #: In which order metadata is shown.
 _ORDER = ("dagster/row_count", "table", "plot", "markdown", "result", "stdout", "error")
-#: Rows of a table that are shown.
-_ROWS = 50
+#: The largest picture that goes into one event, characters of base64.
+_LARGEST = 1_000_000
+_PICTURES = ("image/png", "image/svg+xml", "image/jpeg", "image/gif", "image/webp")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _REPR = re.compile(r"<IPython\.core\.display\.\w+ object>")
-_ROW = re.compile(r"\s*\|.*\|\s*")
-_RULE = re.compile(r"\s*\|(\s*:?-+:?\s*\|)+\s*")
-_SHAPE = re.compile(r"(\d+) rows? . (\d+) columns?")
 
 
 def text_of(output: Mapping[str, Any]) -> str:
@@ -53,8 +52,8 @@ def result_text(outputs: Iterable[Mapping[str, Any]]) -> str | None:
 def metadata_of(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Metadata values of a step's outputs, the most telling first.
 
-    ``dagster/row_count`` and ``table`` (the last table, as Markdown), ``plot`` (the last picture), ``markdown``, ``result`` (the last
-    expression), ``stdout`` (what was printed), ``error``.
+    ``dagster/row_count`` and ``table`` (the last table, as Markdown; of a series and of a list only the count), ``plot`` (the last
+    picture), ``markdown``, ``result`` (the last expression), ``stdout`` (what was printed), ``error``.
     """
     found: dict[str, Any] = {}
     printed: list[str] = []
@@ -74,80 +73,26 @@ def metadata_of(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _shown(data: Mapping[str, Any], *, result: bool) -> dict[str, Any]:
     """What one display shows."""
-    markdown, png, svg = (_joined(data.get(kind)) for kind in ("text/markdown", "image/png", "image/svg+xml"))
-    table = table_of(_joined(data["text/html"])) if data.get("text/html") else markdown_table(markdown)
-    if table is not None:
-        return {"table": dg.MetadataValue.md(table.markdown), "dagster/row_count": dg.MetadataValue.int(table.rows)}
-    if png:
-        return {"plot": dg.MetadataValue.md(f"![plot](data:image/png;base64,{png.strip()})")}
-    if svg:
-        return {"plot": dg.MetadataValue.md(f"![plot](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")}
+    markdown, html, plain = (_joined(data.get(kind)) for kind in ("text/markdown", "text/html", "text/plain"))
+    table = table_of(html) if html else markdown_table(markdown) if markdown else plain_table(plain) if result else None
+    found: dict[str, Any] = {"dagster/row_count": dg.MetadataValue.int(table.rows)} if table is not None else {}
+    if table is not None and table.markdown is not None:
+        return {**found, "table": dg.MetadataValue.md(table.markdown)}
+    for kind in _PICTURES:
+        if data.get(kind):
+            return {"plot": _picture(kind, _joined(data[kind]))}
     if markdown:
         return {"markdown": dg.MetadataValue.md(_cut(markdown))}
     if result:
-        return {"result": dg.MetadataValue.text(_cut(text_of({"data": data})))}
+        return {**found, "result": dg.MetadataValue.text(_cut(text_of({"data": data})))}
     return {}
 
 
-class Table:
-    """A table as Markdown, with the number of rows it really has."""
-
-    def __init__(self, markdown: str, rows: int) -> None:
-        self.markdown, self.rows = markdown, rows
-
-
-def table_of(html: str) -> Table | None:
-    """The last table of an HTML text (a data frame's, for example); None when there is none."""
-    reader = _Reader()
-    reader.feed(html)
-    rows = reader.rows
-    if len(rows) < 2:
-        return None
-    width = max(len(row) for row in rows)
-    padded = [[*row, *[""] * (width - len(row))] for row in rows]
-    shown = padded[1 : 1 + _ROWS]
-    lines = ["| " + " | ".join(padded[0]) + " |", "|" + " --- |" * width, *("| " + " | ".join(row) + " |" for row in shown)]
-    said = _SHAPE.search(html)
-    count = int(said.group(1)) if said else len(rows) - 1
-    if count > len(shown):
-        lines.append(f"\n{count} rows in all")
-    return Table("\n".join(lines), count)
-
-
-def markdown_table(text: str) -> Table | None:
-    """A Markdown text that is a table and nothing else; None for any other."""
-    lines = text.strip().splitlines()
-    if len(lines) < 3 or not _RULE.fullmatch(lines[1]) or not all(_ROW.fullmatch(line) for line in lines):
-        return None
-    rows = len(lines) - 2
-    shown = lines if rows <= _ROWS else [*lines[: 2 + _ROWS], f"\n{rows} rows in all"]
-    return Table("\n".join(shown), rows)
-
-
-class _Reader(HTMLParser):
-    """Collects the cells of the last table."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[list[str]] = []
-        self._cell: list[str] | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "table":
-            self.rows = []
-        elif tag == "tr":
-            self.rows.append([])
-        elif tag in ("td", "th") and self.rows:
-            self._cell = []
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("td", "th") and self._cell is not None:
-            self.rows[-1].append(" ".join("".join(self._cell).split()).replace("|", "\\|"))
-            self._cell = None
-
-    def handle_data(self, data: str) -> None:
-        if self._cell is not None:
-            self._cell.append(data)
+def _picture(kind: str, text: str) -> Any:
+    coded = base64.b64encode(text.encode()).decode() if kind == "image/svg+xml" else "".join(text.split())
+    if len(coded) > _LARGEST:
+        return dg.MetadataValue.text(f"a picture of {len(coded) * 3 // 4 // 1024} KiB: see the notebook")
+    return dg.MetadataValue.md(f"![plot](data:{kind};base64,{coded})")
 
 
 def _joined(text: Any) -> str:

@@ -9,6 +9,7 @@ import json
 import re
 import tokenize
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ _UNKNOWN = object()
 _MARKED_SECRET = re.compile(r"(?i)secret(?:\s*[:;,.-]|$)|.*(?:#\s*secret\b|[(\[]secret[)\]])")
 _NO_RULES = frozenset({"type", "default", "description", "title", "$comment", "items", "writeOnly"})
 _CAN_BE_SECRET = ("str", "any", "list", "dict")
+_DATES = {"date": "date (2026-01-31)", "date-time": "time (2026-01-31T06:30, with or without +02:00)"}
+_HOUR = re.compile(r"\d{4}-\d\d-\d\d-\d\d:\d\d")
 _TYPE_COMMENT = re.compile(r"type:\s*(\S+)\s*(.*)", re.DOTALL)
 
 
@@ -102,7 +105,7 @@ def validate(manifest: Manifest, given: Mapping[str, Any] | None = None, *, text
         except Mistyped as error:
             problems.append(f"{name}: " + (f"is no {parameter.type}" if parameter.secret else str(error)))
             continue
-        if problem := _against_schema(values[name], parameter):
+        if problem := _against_schema(values[name], parameter) or _against_format(values[name], parameter):
             problems.append(f"{name} " + ("is refused by its schema" if parameter.secret else problem))
     missing = [p for p in manifest.parameters if p.required and p.name not in typed]
     problems += [f"missing parameter {p.name!r} ({p.type}{': ' + p.description if p.description else ''})" for p in missing]
@@ -248,6 +251,19 @@ def _against_schema(value: Any, parameter: Parameter) -> str | None:
     except Exception as broken:  # a schema the author got wrong: jsonschema raises many kinds
         return f"has a schema that cannot be used ({type(broken).__name__}: {str(broken).splitlines()[0]})"
     return None if error is None else f"is refused: {error.message}"
+
+
+def _against_format(value: Any, parameter: Parameter) -> str | None:
+    """What is wrong with a text that has to be a date or a time. Not asked of defaults, which the cell itself may make sense of."""
+    kind = parameter.schema.get("format")
+    if not isinstance(value, str) or kind not in _DATES:
+        return None
+    text = f"{value[:10]}T{value[11:]}" if _HOUR.fullmatch(value) else value  # the key of an hourly slice
+    try:
+        (date if kind == "date" else datetime).fromisoformat(text)
+    except ValueError:
+        return f"is {value!r}, which is no {_DATES[kind]}"
+    return None
 
 
 def _types(parameter: Parameter) -> list[str]:

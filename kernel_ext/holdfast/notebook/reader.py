@@ -114,6 +114,8 @@ def _load(path: Path) -> bytes:
     try:
         if path.is_dir():
             _refuse("this is a folder, not a notebook", "name the .ipynb file inside it", path)
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            _refuse("this is no ordinary file", "name a notebook (.ipynb)", path)
         size = path.stat().st_size
         if size > MAX_BYTES:
             cure = "clear its outputs (jupyter nbconvert --clear-output --inplace) and keep large results in files"
@@ -130,6 +132,8 @@ def _neighbours(path: Path) -> str:
     """The cure for a missing file: what lies there with a like name."""
     import difflib
 
+    if path.is_symlink():
+        return f"it is a link to {path.readlink()}, which is not there: mend or remove it"
     try:
         there = sorted(p.name for p in path.parent.glob("*.ipynb"))
     except (OSError, ValueError):

@@ -56,6 +56,21 @@ def test_what_people_see_of_an_asset(write: Write, build: Build) -> None:
     assert (plain.owners, plain.group_name, plain.kinds) == (["team:SRE_on_call"], "other", {"jupyter"})
 
 
+@pytest.mark.parametrize(
+    ("owner", "owners"),
+    [
+        ("a@example.org, SRE; team:ops/db", ["a@example.org", "team:SRE", "team:ops_db"]),
+        ("Ann Example <ann@example.org>", ["ann@example.org"]),
+        ("sre@corp.internal", ["team:sre@corp.internal"]),
+        ("jürgen@example.org", ["team:jürgen@example.org"]),
+        (" , ", []),
+    ],
+)
+def test_owners_are_such_as_dagster_takes(owner: str, owners: list[str], write: Write, build: Build) -> None:
+    write("book", ("asset:raw", "1"), owner=owner)
+    assert node(build(), "raw").owners == owners
+
+
 def test_automation_and_freshness_of_a_runbook_and_of_one_asset(write: Write, build: Build) -> None:
     own = {"automation": {"cron": "0 6 * * *", "timezone": "Europe/Berlin"}, "freshness": {"fail": 7200, "warn": 3600}}
     write("book", ("asset:a", "1"), ("asset:b", "2", own), automation="eager", freshness={"fail": 3600})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,17 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 BROKEN: dict[str, tuple[Any, str, str]] = {
     "unknown step": ([("step:a", "1", {"after": ["nope"]})], "HF102", "cell 0"),
     "two steps of one name in Dagster": ([("step:a-b", "1"), ("step:a.b", "2")], "HF190", "cell 1"),
+    "an asset twice": ([("asset:a", "1"), ("step:b asset:a", "2")], "HF190: the asset 'a' is there twice", "cell 1"),
+    "two assets of one name in Dagster": ([("asset:a/b", "1"), ("step:c asset:a__b", "2")], "HF190", "cell 1"),
+    "a check twice": ([("asset:a", "1"), ("check:c", "1"), ("step:d check:c", "1")], "HF190: the check 'c' of 'a'", "cell 2"),
+    "a check of what others make": ([("asset:a", "1"), ("check:c", "1", {"deps": "b"})], "which this runbook does not make", "cell 1"),
+    "a check of what nobody makes": ([("check:c", "1", {"deps": "b"})], "which this runbook does not make", "cell 0"),
+    "an asset made from itself": ([("asset:a", "1", {"deps": "a"})], "which is made from it", "cell 0"),
+    "an asset made from a later one": (
+        [("asset:a", "1", {"deps": "b"}), ("step:x", "1"), ("asset:b", "2")],
+        "which is made from it",
+        "cell 0",
+    ),
 }
 
 
@@ -89,6 +101,39 @@ def test_damaged_files_are_told(write: Callable[..., Path], build: Callable[...,
     assert jobs(build()) == {"damaged", "fine"}
     assert "HF101" in caplog.text
     assert "damaged.ipynb, line 1" in caplog.text
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(
+    write: Callable[..., Path], build: Callable[..., dg.Definitions], tmp_path: Path
+) -> None:
+    write("fine", ("step:a", "1"))
+    (tmp_path / "runbooks" / "link.ipynb").symlink_to(tmp_path / "nowhere.ipynb")
+    os.mkfifo(tmp_path / "runbooks" / "pipe.ipynb")
+    (tmp_path / "runbooks" / "folder.ipynb").mkdir()
+    made = build()
+    assert jobs(made) == {"fine", "link", "pipe"}
+    assert "which is not there" in (made.resolve_job_def("link").description or "")
+    assert "no ordinary file" in (made.resolve_job_def("pipe").description or "")
+
+
+def test_runbooks_whose_assets_are_made_from_each_other(
+    write: Callable[..., Path], build: Callable[..., dg.Definitions], caplog: pytest.LogCaptureFixture
+) -> None:
+    write("first", ("asset:a", "1", {"deps": "f"}), ("asset:b", "1"))
+    write("second", ("asset:c", "1", {"deps": "b"}))
+    third = write("third", ("step:x", "1"), ("asset:e", "1", {"deps": ["c", "nobodys"]}), ("asset:f", "1", {"after": []}))
+    write("zero", ("asset:z", "1", {"deps": "f"}))
+    made = build()
+    assert jobs(made) == {"first", "second", "third", "zero"}
+    (line,) = caplog.messages
+    assert f"third.ipynb → {tmp(third, 'second')} → {tmp(third, 'first')} — file {third}, cell 1 (c1)" in line
+    assert made.resolve_job_def("third").tags["holdfast/broken"] == "HF190"
+    keys = {k.to_user_string() for k in made.resolve_asset_graph().materializable_asset_keys}
+    assert keys == {"a", "b", "c", "z", *(f"executed_notebook/{n}" for n in ("first", "second", "zero"))}
+
+
+def tmp(beside: Path, name: str) -> Path:
+    return beside.with_name(f"{name}.ipynb")
 
 
 def test_two_files_of_one_name_in_dagster(

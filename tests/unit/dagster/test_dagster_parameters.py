@@ -122,3 +122,55 @@ def test_a_partition_is_a_parameter(write: Callable[..., Path], build: Callable[
     assert given_parameters(runbook, run_config(runbook, {"n": 5}), "2026-02-03") == {"day": "2026-02-03", "n": 5}
     with pytest.raises(AuthorError, match="HF103"):
         given_parameters(runbook, {})
+
+
+STRANGE = """from typing import Any, List, Literal
+both: Literal[1, "1"] = 1
+flag: Literal[True, False] = True
+twice: Literal["a", "a"] = "a"
+holes: list = [1, None]
+gaps: list[int | None] = [None]
+rows: List[dict[str, Any]] = [{"a": None}]
+numbered: dict = {1: "a"}
+port: str = 80
+size: Literal[1, 2] = 1
+ops: int = 1
+execution: str = "e"
+name, config = "n", {"a": [None]}
+größe = 10**30
+"""
+
+
+@pytest.mark.parametrize("tag", ["step:a", "asset:made"])
+def test_no_default_of_an_author_stands_in_the_way_of_a_launch(
+    tag: str, write: Callable[..., Path], build: Callable[..., dg.Definitions]
+) -> None:
+    runbook = load(write("book", ("parameters", STRANGE), (tag, "1")))
+    job = build().resolve_job_def("book")
+    assert "holdfast/broken" not in job.tags, job.description
+    fields: Any = job.config_mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert not fields["port"].default_provided
+    assert fields["port"].description == "by default 80", "Dagster would not take it for a text"
+    assert dg.validate_run_config(job, {})
+    for given in (
+        {"both": "1", "flag": False, "holes": [None], "gaps": [1, None], "numbered": {"2": "b"}, "port": "81", "größe": 5},
+        {"ops": 2, "execution": "x", "name": "y", "config": {}, "size": 2, "rows": [{}]},
+    ):
+        assert run_config(runbook, given) == given
+        assert dg.validate_run_config(job, given)
+        assert given_parameters(runbook, given) == given
+    with pytest.raises(dg.DagsterError) as refused:
+        dg.validate_run_config(job, {"size": 3})
+    assert "size is 3; allowed: 1, 2" in str(refused.value)
+
+
+def test_a_date_is_a_date(write: Callable[..., Path]) -> None:
+    cell = "from datetime import date, datetime\nday: date = ''\nat: datetime = datetime.now()"
+    slices = {"type": "hourly", "start": "2026-01-01", "parameter": "at"}
+    runbook = load(write("book", ("parameters", cell), ("step:a", "1"), partitions=slices))
+    assert given_parameters(runbook, {}, "2026-01-31-05:00") == {"at": "2026-01-31-05:00"}
+    fine = {"day": "2026-02-28", "at": "2026-01-31T06:30:00+02:00"}
+    assert given_parameters(runbook, fine) == fine
+    for wrong in ({"day": "2026-02-30"}, {"day": "tomorrow"}, {"day": "2026-02-28", "at": "noon"}):
+        with pytest.raises(AuthorError, match=r"which is no (date|time)"):
+            given_parameters(runbook, wrong, "2026-01-31-05:00")
