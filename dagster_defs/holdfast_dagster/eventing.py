@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -10,14 +11,20 @@ import dagster as dg
 from holdfast.client import Client
 from holdfast.client.tending import Tender, queued_by_rules
 from holdfast.client.waking import claim_wake_up
-from holdfast.errors import AuthorError, HoldfastError, LookupFailedError
+from holdfast.errors import HoldfastError, StoreError
+from holdfast.events.rules import Rules
+from holdfast.foundation import clock
+from holdfast.model.execution import Execution
 from holdfast_dagster import names
-from holdfast_dagster.launching import launch_existing
+from holdfast_dagster.launching import launch_existing, run_id_of
 from holdfast_dagster.served import tell_location
 
 _log = logging.getLogger("holdfast.dagster")
 #: Where the rules of this process's code location lie: what ``build_definitions`` was called with.
 _folders: dict[Path, None] = {}
+#: Seconds for which an execution that could not be launched is not tried again by this process.
+_REFUSED = 30.0
+_refused: dict[str, float] = {}
 
 
 def add_rules(folder: Path) -> None:
@@ -25,11 +32,14 @@ def add_rules(folder: Path) -> None:
     _folders[folder.resolve()] = None
 
 
-def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, by: str = "events") -> list[str]:
+def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, by: str = "events", within: float = 20.0) -> list[str]:
     """Dispatch what is in the inbox, and submit a run for each execution that a rule started and nobody works on.
 
     Safe beside ``holdfast worker`` and other sensors: an event makes one execution, whoever dispatches it, and an execution has one run,
     whose id is made from the execution's.
+
+    Args:
+        within: seconds after which the rest is left to the next look: Dagster waits for a sensor for a minute.
 
     Returns:
         the ids of the runs.
@@ -37,19 +47,41 @@ def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, b
     Raises:
         StoreError: the journal cannot be reached.
     """
+    begun = clock.monotonic()
     tender.look(deliver=False)
     runs = []
-    for execution in queued_by_rules(client, tender.rules):
-        if not claim_wake_up(client, execution.id, by):
+    for execution in _without_run(instance, client, tender.rules):
+        if clock.monotonic() - begun > within:
+            break
+        if clock.monotonic() < _refused.get(execution.id, 0.0) or not claim_wake_up(client, execution.id, by):
             continue
         try:
             launched = launch_existing(instance, execution)
-        except (AuthorError, LookupFailedError) as error:  # its notebook is not here, or broken by now: another machine may have it
+        except StoreError:
+            raise
+        except Exception as error:  # its notebook is not here, or broken by now: another machine may have it; the others need not wait
             _log.error("execution %s: %s", execution.id, error)
+            _refuse(execution.id)
             continue
         if launched.new:
             runs.append(launched.run)
     return runs
+
+
+def _without_run(instance: dg.DagsterInstance, client: Client, rules: Rules) -> Iterator[Execution]:
+    """What waits in Dagster's queue is looked up in one go, so that a long queue costs little and stands in nobody's way."""
+    submitted = [status for status in dg.DagsterRunStatus if status != dg.DagsterRunStatus.NOT_STARTED]
+    for page in queued_by_rules(client, rules):
+        wanted = {run_id_of(execution.id): execution for execution in page}
+        there = instance.get_run_ids(filters=dg.RunsFilter(run_ids=list(wanted), statuses=submitted)) if wanted else []
+        yield from (execution for run, execution in wanted.items() if run not in set(there))
+
+
+def _refuse(execution: str) -> None:
+    now = clock.monotonic()
+    for known in [known for known, until in _refused.items() if until < now]:
+        del _refused[known]
+    _refused[execution] = now + _REFUSED
 
 
 def build_event_sensor(*, interval: int = 1) -> dg.SensorDefinition:

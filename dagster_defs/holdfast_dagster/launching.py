@@ -136,10 +136,15 @@ def _loaded(path: Path, instance: dg.DagsterInstance) -> tuple[Runbook, Place | 
     return msgspec.structs.replace(runbooks[0], name=place.job.name) if place is not None else runbooks[0], place
 
 
+def run_id_of(execution: str) -> str:
+    """The id of the run that a launched execution gets, whoever launches it and however often."""
+    return str(uuid.uuid5(_RUNS, execution))
+
+
 def _submitted(
     instance: dg.DagsterInstance, execution: Execution, runbook: Runbook, place: Place | None, tags: Mapping[str, str]
 ) -> Launched:
-    run_id = str(uuid.uuid5(_RUNS, execution.id))
+    run_id = run_id_of(execution.id)
     there = instance.get_run_by_id(run_id)
     new = there is None
     if there is None:
@@ -230,7 +235,7 @@ class Control:
         return execution, run_of(self._instance, execution.id, execution.runbook) or self._waiting_run(execution)
 
     def _waiting_run(self, execution: Execution) -> dg.DagsterRun | None:
-        return self._instance.get_run_by_id(str(uuid.uuid5(_RUNS, execution.id)))
+        return self._instance.get_run_by_id(run_id_of(execution.id))
 
     def cancel(self, id: str, *, why: str = "") -> None:
         """End the execution and its run, whether it is queued, under way or suspended.
@@ -291,4 +296,4 @@ class Launcher:
         return probe()
 
 
-__all__ = ["Control", "Launched", "Launcher", "launch", "launch_existing", "repository_for"]
+__all__ = ["Control", "Launched", "Launcher", "launch", "launch_existing", "repository_for", "run_id_of"]

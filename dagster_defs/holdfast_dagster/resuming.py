@@ -13,7 +13,8 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, driven_by, due
 from holdfast.engine.faults import point
-from holdfast.errors import AuthorError, LookupFailedError
+from holdfast.errors import AuthorError, LookupFailedError, StoreError
+from holdfast.foundation import clock
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.children import adopt_children, family_run
@@ -29,6 +30,8 @@ _PAGE = 50
 _OVERLAP = 30.0
 #: Runs that were to continue an execution and failed, after which no further one is started by itself: a person looks at them.
 _FAILURES = 5
+#: Seconds for which one look of the sensor continues what is due: Dagster waits for a sensor for a minute.
+_TURN = 20.0
 _GIVEN_UP = "given up"
 #: Workers started in one go where the instance sets no limit.
 _MANY = 1000
@@ -41,6 +44,7 @@ def resume_due(
     by: str = "resume",
     workspace: Any = None,
     foreign: dict[str, float] | None = None,
+    within: float | None = None,
 ) -> list[str]:
     """Start a worker for every run whose execution is due, the longest due first, as many as the machine takes at a time.
 
@@ -50,6 +54,7 @@ def resume_due(
         by: who asks, for the record.
         workspace: Dagster's, for launchers that need one.
         foreign: what the caller keeps between two calls, for this function to remember what is due and not Dagster's.
+        within: seconds after which the rest is left to the next call.
 
     Returns:
         the ids of the runs, of the new one where one had to be launched.
@@ -59,11 +64,14 @@ def resume_due(
     """
     if client is None:
         with Client.open() as own:
-            return resume_due(instance, own, by=by, workspace=workspace, foreign=foreign)
+            return resume_due(instance, own, by=by, workspace=workspace, foreign=foreign, within=within)
+    begun = clock.monotonic()
     resumed: list[str] = []
     room: int | None = None
     children = False
     for execution in due(client):
+        if within is not None and clock.monotonic() - begun > within:
+            break
         if foreign is not None and foreign.get(execution.id) == execution.updated_at:
             continue
         run = run_of(instance, execution.id, execution.runbook)
@@ -80,7 +88,9 @@ def resume_due(
             break
         try:
             started = resume_run(instance, client, run, execution, by=by, workspace=workspace)
-        except (AuthorError, LookupFailedError) as error:  # the others need not wait for it
+        except StoreError:
+            raise
+        except Exception as error:  # its notebook, its code location, its launcher: the others need not wait for it
             _log.error("execution %s: %s", execution.id, error)
             continue
         if started is not None:
@@ -211,7 +221,7 @@ def look(instance: dg.DagsterInstance, client: Client, cursor: str | None) -> tu
         the cursor for the next look; what was done.
     """
     seen = Seen.of(cursor, client.store.now())
-    resumed = resume_due(instance, client, by="sensor")
+    resumed = resume_due(instance, client, by="sensor", within=_TURN)
     page = settle_ended(instance, client, seen.page)
     cancelled = settle_backfills(instance) + settle_cancelled(instance, client, seen.at - _OVERLAP)
     recovered = recover_runs(instance, client) + continue_failed(instance, client, seen.at - _OVERLAP)

@@ -20,6 +20,7 @@ from holdfast_dagster.resuming import resume_due, settle_cancelled, settle_ended
 #: Seconds between two looks for what is due; one in ``_RARELY`` also looks for lost workers.
 _LOOK = 0.2
 _RARELY = 10
+_TURN = 1.0  # a thousand events at once must not keep an answer waiting
 _AFTER_TROUBLE = 5.0
 _OVERLAP = 5.0
 
@@ -42,8 +43,8 @@ def _look(instance: dg.DagsterInstance, client: Client, parent: socket.socket) -
     looks, foreign, seen, page = 0, dict[str, float](), client.store.now(), None
     while not _closed(parent, _LOOK):
         looks += 1
-        resume_due(instance, client, by="waker", foreign=foreign)
-        start_due(instance, client, tender, by="waker")
+        resume_due(instance, client, by="waker", foreign=foreign, within=_TURN)
+        start_due(instance, client, tender, by="waker", within=_TURN)
         if looks % _RARELY == 0:
             before, seen = seen, client.store.now()
             settle_cancelled(instance, client, before - _OVERLAP)

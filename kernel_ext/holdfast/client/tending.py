@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -72,11 +72,16 @@ class Tender:
             _log.error("%s", error)
 
 
-def queued_by_rules(client: Client, rules: Rules, *, limit: int = 100) -> list[Execution]:
-    """Executions that ``rules`` started and that nobody has begun to work on, the oldest first. Raises ``StoreError``."""
+def queued_by_rules(client: Client, rules: Rules, *, page: int = 500) -> Iterator[list[Execution]]:
+    """Executions that ``rules`` started and that nobody has begun to work on, the oldest first, in pages. Raises ``StoreError``."""
     ours = tuple(f"rule/{rule.id}/" for rule in rules.rules)
-    found = client.store.headers(statuses=(Status.QUEUED,), newest_first=False, limit=1000)
-    return [header for header in found if (header.key or "").startswith(ours) and header.owner is None][:limit] if ours else []
+    after: str | None = None
+    while ours:
+        found = client.store.headers(statuses=(Status.QUEUED,), newest_first=False, limit=page, after=after)
+        yield [header for header in found if (header.key or "").startswith(ours) and header.owner is None]
+        if len(found) < page:
+            return
+        after = found[-1].id
 
 
 def _changed(file: Path) -> int:
