@@ -58,6 +58,13 @@ def why_not_native(instance: dg.DagsterInstance) -> str | None:
     return None
 
 
+def _no_more_attempts(instance: dg.DagsterInstance, run_id: str) -> str | None:
+    """Dagster takes a run for failed that is suspended and may not be resumed."""
+    if instance.run_will_resume(run_id):
+        return None
+    return f"the run has been resumed {instance.count_resume_run_attempts(run_id)} times, and max_resume_run_attempts allows no more"
+
+
 def mark_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun, message: str) -> None:
     """SUSPENDED -> STARTED in the event log."""
     event = DagsterEvent(event_type_value=DagsterEventType.RUN_RESUMED.value, job_name=run.job_name, message=message)
@@ -153,7 +160,7 @@ class HoldfastExecutor(Executor):
         skip_grammars()
         keep_engines()
         instance, run_id = plan_context.instance, plan_context.run_id
-        obstacle = why_not_native(instance)
+        obstacle = why_not_native(instance) or _no_more_attempts(instance, run_id)
         resumed = plan_context.resume_from_failure
         how = "suspends the run while it waits" if obstacle is None else f"leaves waiting steps to a later run: {obstacle}"
         data = EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute)
