@@ -23,6 +23,17 @@ def commands(pack: Path) -> list[str]:
     return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
 
 
+def typed(command: str, path: str) -> subprocess.CompletedProcess[str]:
+    """What came of a line in a shell."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")} | {"PATH": path}
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_a_command_on_a_stage_is_found_without_an_activated_environment() -> None:
+    done = typed(f"{sys.executable} -m holdfast.testing.rehearse runbooks/linux/disk-filling.ipynb -- holdfast --version", os.defpath)
+    assert done.returncode == 0 and "disk-filling" in done.stdout, done.stdout[-3000:] + done.stderr[-3000:]
+
+
 @pytest.mark.parametrize("pack", PACKS, ids=lambda p: p.name)
 def test_a_pack_has_one_command_and_a_line_for_each_runbook(pack: Path) -> None:
     (command,) = commands(pack)
@@ -42,9 +53,7 @@ def test_the_command_does_what_it_says(pack: Path) -> None:
     if rehearsal.needs is not None and not rehearsal.needs():
         pytest.skip(f"what {rehearsal.runbook} is rehearsed against is not installed")
     (command,) = commands(pack)
-    words = [sys.executable if word == "python" else word for word in shlex.split(command)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    done = typed(command, f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "It was killed 1 time; each of" in done.stdout
 

@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _on_stage(book: Path, stage: Stage, command: list[str]) -> int:
     say = Console(highlight=False, soft_wrap=True).print
     say(f"[bold]{book.stem}[/]: {json.dumps(dict(stage.parameters))}")
-    return subprocess.run(command, env={**os.environ, **stage.environment}, check=False).returncode
+    # in an environment that is not activated, too, `holdfast` is found
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return subprocess.run(command, env={**os.environ, "PATH": path, **stage.environment}, check=False).returncode
 
 
 def _perform(book: Path, rehearsal: Rehearsal, stage: Stage, folder: Path, faults: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ def test_compose_starts_the_image_with_commands_that_exist_and_what_they_need() 
         given = {k: v for k, v in environment.items() if k.startswith("HOLDFAST_")}
         assert Config.load(environment=given).journal == environment["HOLDFAST_JOURNAL"]
         assert set(service["volumes"]) == {"state:/srv/holdfast/state"}
+    exported = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    assert exported and not any(name.startswith("HOLDFAST_") for name in exported), "holdfast would refuse it as a setting in that shell"
     named = {volume.split(":")[0] for service in services.values() for volume in service["volumes"]}
     assert named == set(compose["volumes"])
 
