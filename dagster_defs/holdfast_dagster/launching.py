@@ -24,7 +24,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from holdfast.client import Client
 from holdfast.errors import LookupFailedError, OperatorError
-from holdfast.model.execution import Execution
+from holdfast.model.execution import Execution, Status
 from holdfast.notebook.parameters import parameters_digest
 from holdfast_dagster import names
 from holdfast_dagster.capability import Capability, probe
@@ -261,12 +261,15 @@ class Control:
         return self._client.pause(self.status(id)[0].id, why=why)
 
     def resume(self, id: str) -> str:
-        """A person says "go on" to a paused run. Returns the run's id.
+        """A person says "go on" to a paused run; one that is queued goes on once its turn has come. Returns the run's id.
 
         Raises:
             LookupFailedError: HF601. OperatorError: HF253, it is not a run that waits.
         """
         execution, run = self.status(id)
+        if run is not None and run.status == dg.DagsterRunStatus.QUEUED and execution.status == Status.PAUSED:
+            self._instance.add_run_tags(run.run_id, {names.BY_PERSON: "true"})
+            return run.run_id
         if run is None or run.status.value != "SUSPENDED":
             stands = "has no run" if run is None else f"has a run that is {run.status.value.lower()}"
             raise OperatorError("HF253", f"the execution {stands}", cure="Only a run that waits can be resumed.", execution=execution.id)

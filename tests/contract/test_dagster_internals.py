@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ from dagster._core.storage.event_log.sqlite import sqlite_event_log  # noqa: E40
 from dagster_shared.error import SerializableErrorInfo  # noqa: E402
 
 from holdfast_dagster import internals  # noqa: E402
+from holdfast_dagster.capability import capability  # noqa: E402
+from holdfast_dagster.instance import SETTINGS  # noqa: E402
+from holdfast_dagster.resuming import settle_backfills, settle_ended  # noqa: E402
+
+DEFAULT_LAUNCHER = "  module: dagster\n  class: DefaultRunLauncher"
 
 
 def test_suspended_is_a_status_that_is_under_way_holds_no_slot_and_may_be_resumed() -> None:
@@ -138,6 +144,41 @@ def test_a_run_is_brought_to_where_it_was_beyond_retries_that_were_made() -> Non
 def test_an_instance_without_monitoring_says_why_it_cannot_suspend() -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         assert "cannot resume runs" in (internals.why_not_native(instance) or "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "other", "says"),
+    [
+        ("", "", None),
+        (
+            "  module: holdfast_dagster.launcher\n  class: HoldfastRunLauncher\n  config: {warm: true}",
+            DEFAULT_LAUNCHER,
+            "cannot resume runs",
+        ),
+        ("  enabled: true\n  poll", "  enabled: false\n  poll", "run monitoring is off"),
+        ("max_resume_run_attempts: 100000", "max_resume_run_attempts: 0", "max_resume_run_attempts is 0"),
+    ],
+)
+def test_the_probe_says_what_an_instance_can_do_and_what_it_lacks(setting: str, other: str, says: str | None, tmp_path: Path) -> None:
+    text = SETTINGS.replace(setting, other) if setting else SETTINGS
+    if other == DEFAULT_LAUNCHER:  # with it, Dagster refuses resume attempts
+        text = text.replace("max_resume_run_attempts: 100000", "max_resume_run_attempts: 0")
+    assert (text == SETTINGS) is (says is None)
+    (tmp_path / "dagster.yaml").write_text(text)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        found = capability(instance)
+    assert found.mode == ("native" if says is None else "continuation")
+    assert says is None or says in found.reason
+
+
+def test_an_older_dagster_is_told_by_its_missing_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    older = Enum("DagsterRunStatus", {s.name: s.value for s in dg.DagsterRunStatus if s.name != "SUSPENDED"})  # type: ignore[misc]
+    monkeypatch.setattr(dg, "DagsterRunStatus", older)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert "no run status SUSPENDED (1.13.26 has)" in capability(instance).reason
+        assert settle_ended(instance, None, None) is None  # type: ignore[arg-type]
+        assert settle_backfills(instance) == []
+        internals.let_suspended_be_cancelled()
 
 
 def _assigned(kind: type) -> list[str]:

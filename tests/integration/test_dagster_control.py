@@ -17,6 +17,7 @@ dg = pytest.importorskip("dagster")
 from dagster._core.definitions.reconstruct import ReconstructableRepository  # noqa: E402
 
 from holdfast.client import Client  # noqa: E402
+from holdfast.errors import OperatorError  # noqa: E402
 from holdfast.model.execution import Status  # noqa: E402
 from holdfast.testing.dagster_home import DagsterHome  # noqa: E402
 from holdfast.testing.servers.counting import CountingServer  # noqa: E402
@@ -159,6 +160,23 @@ def test_launching_with_one_key_from_several_places_at_once_is_one_run(house: Ho
     with Client.open() as client:
         assert [e.id for e in client.list()] == [told[0]["execution"]]
     assert run.run_id == told[0]["run"]
+
+
+def test_one_that_is_paused_and_let_go_on_in_the_queue_starts_as_if_nothing_had_been(house: House) -> None:
+    from holdfast_dagster.launching import Control, launch
+
+    book = house.home.runbook("waits", [("step:a", f"open({str(house.log)!r}, 'a').write('done')")])
+    with Client.open() as client:
+        launched = launch(book, instance=house.instance, client=client)
+        control = Control(house.instance, client)
+        control.pause(launched.run, why="lunch")
+        assert control.resume(launched.run) == launched.run
+        with pytest.raises(OperatorError, match="HF253"):
+            control.resume(launch(book, instance=house.instance, client=client).run)
+    house.instance.launch_run(launched.run, None)
+    house.until(launched.run, "SUCCESS")
+    assert house.log.read_text() == "done"
+    assert "RUN_SUSPENDED" not in [e.dagster_event.event_type_value for e in house.instance.all_logs(launched.run) if e.dagster_event]
 
 
 def test_what_dagster_cancels_past_the_worker_is_cancelled(house: House, nowhere: str) -> None:
