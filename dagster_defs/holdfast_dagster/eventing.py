@@ -13,7 +13,6 @@ from holdfast.client.tending import Tender, queued_by_rules
 from holdfast.client.waking import claim_wake_up
 from holdfast.errors import HoldfastError, StoreError
 from holdfast.events.rules import Rules
-from holdfast.foundation import clock
 from holdfast.model.execution import Execution
 from holdfast_dagster import names
 from holdfast_dagster.launching import launch_existing, run_id_of
@@ -47,13 +46,14 @@ def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, b
     Raises:
         StoreError: the journal cannot be reached.
     """
-    begun = clock.monotonic()
+    begun = client.store.now()
     tender.look(deliver=False)
     runs = []
     for execution in _without_run(instance, client, tender.rules):
-        if clock.monotonic() - begun > within:
+        now = client.store.now()
+        if now - begun > within:
             break
-        if clock.monotonic() < _refused.get(execution.id, 0.0) or not claim_wake_up(client, execution.id, by):
+        if now < _refused.get(execution.id, 0.0) or not claim_wake_up(client, execution.id, by):
             continue
         try:
             launched = launch_existing(instance, execution)
@@ -61,7 +61,7 @@ def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, b
             raise
         except Exception as error:  # its notebook is not here, or broken by now: another machine may have it; the others need not wait
             _log.error("execution %s: %s", execution.id, error)
-            _refuse(execution.id)
+            _refuse(execution.id, now)
             continue
         if launched.new:
             runs.append(launched.run)
@@ -77,8 +77,7 @@ def _without_run(instance: dg.DagsterInstance, client: Client, rules: Rules) -> 
         yield from (execution for run, execution in wanted.items() if run not in set(there))
 
 
-def _refuse(execution: str) -> None:
-    now = clock.monotonic()
+def _refuse(execution: str, now: float) -> None:
     for known in [known for known, until in _refused.items() if until < now]:
         del _refused[known]
     _refused[execution] = now + _REFUSED

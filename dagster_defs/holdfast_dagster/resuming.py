@@ -14,7 +14,6 @@ from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, driven_by, due
 from holdfast.engine.faults import point
 from holdfast.errors import AuthorError, LookupFailedError, StoreError
-from holdfast.foundation import clock
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.children import adopt_children, family_run
@@ -65,12 +64,12 @@ def resume_due(
     if client is None:
         with Client.open() as own:
             return resume_due(instance, own, by=by, workspace=workspace, foreign=foreign, within=within)
-    begun = clock.monotonic()
+    begun = client.store.now()
     resumed: list[str] = []
     room: int | None = None
     children = False
     for execution in due(client):
-        if within is not None and clock.monotonic() - begun > within:
+        if within is not None and client.store.now() - begun > within:
             break
         if foreign is not None and foreign.get(execution.id) == execution.updated_at:
             continue
