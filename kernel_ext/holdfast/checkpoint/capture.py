@@ -136,7 +136,7 @@ class Capturer:
         changed, unchanged = state.process.changes()
         looked = [units.process_unit(k) for k in changed]
         gone = [u for k in unchanged if (u := units.process_unit(k)) in state.nodes and state.nodes[u].loaded]
-        looked += [f"<patch {a}>" for a in changed_patches]
+        looked += [units.patch_unit(a) for a in changed_patches]
         for name in state.local_modules():
             unit = units.module_unit(name)
             if unit in state.nodes or local_modules.module_state(sys.modules[name]):

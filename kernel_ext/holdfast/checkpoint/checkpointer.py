@@ -144,10 +144,10 @@ class Checkpointer:
 
     def _library_changes(self, patched: set[str]) -> list[str]:
         rebound, refilled = self._globals.changed()
-        found = [f"<patch {a}>" for a in sorted(rebound - patched)] + [units.contents_unit(a) for a in sorted(refilled)]
+        found = [units.patch_unit(a) for a in sorted(rebound - patched)] + [units.contents_unit(a) for a in sorted(refilled)]
         nodes = self.state.nodes
         found = [u for u in found if units.module_unit(units.argument_of(u).partition("|")[0]) not in nodes]
-        return [u for u in found if units.kind_of(u) != "contents" or f"<patch {units.argument_of(u)}>" not in nodes]
+        return [u for u in found if units.kind_of(u) != "contents" or units.patch_unit(units.argument_of(u)) not in nodes]
 
     def _raw_descriptors(self) -> list[Flag]:
         """File descriptors opened by number: nothing tells what they belong to."""

@@ -13,8 +13,6 @@ from typing import Any
 from holdfast.checkpoint import places
 from holdfast.checkpoint import space as spaces
 
-_MISSING = object()
-
 
 def special(key: str) -> Any:
     """A dict that is referred to, never copied."""

@@ -33,7 +33,7 @@ def run(state: State, restorer: Restorer, touched: dict[int, Node], everything: 
         if units.process_unit(kind) not in state.nodes:
             state.process.reset(kind)
     for address in changed_patches:
-        patch = state.nodes.get(f"<patch {address}>")
+        patch = state.nodes.get(units.patch_unit(address))
         if patch is None:
             report.needs_restart = True
             report.flags.append(

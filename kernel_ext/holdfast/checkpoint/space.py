@@ -37,10 +37,6 @@ class Space:
         #: Objects that fill the holes of the component being loaded.
         self.holes: list[Any] = []
 
-    def is_user_function(self, function: types.FunctionType) -> bool:
-        """Whether ``function`` was defined in the namespace."""
-        return function.__globals__ is self.namespace
-
     def is_user_class(self, cls: type) -> bool:
         """Whether ``cls`` can only be had by value: defined in a cell, or made at run time and not importable."""
         key = id(cls)

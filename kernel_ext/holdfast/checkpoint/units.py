@@ -35,9 +35,9 @@ def class_unit(token: str) -> str:
     return f"<class {token}>"
 
 
-def patch_unit(target: str, attribute: str) -> str:
-    """The unit of an attribute that a cell set on something imported; ``target`` is ``module`` or ``module:Qual.name``."""
-    return f"<patch {target}|{attribute}>"
+def patch_unit(address: str) -> str:
+    """The unit of an attribute that a cell set on something imported; ``address`` is ``module|name`` or ``module:Qual.name|name``."""
+    return f"<patch {address}>"
 
 
 def contents_unit(address: str) -> str:

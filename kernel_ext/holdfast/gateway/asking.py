@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.errors import LookupFailedError, PromptError
+from holdfast.errors import LookupFailedError
 from holdfast.gateway.asker import Asker
 from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt, PromptState
@@ -145,8 +145,3 @@ def _refusal(asker: Asker, prompt: Prompt, header: Execution) -> str | None:
 
 def _shown(asker: Asker, prompt: Prompt, header: Execution) -> Shown:
     return Shown(prompt=veiled(prompt, asker.veil(header)), execution=header, refusal=_refusal(asker, prompt, header))
-
-
-def who_was_first(error: PromptError, asker: Asker, id: str) -> Prompt | None:
-    """The prompt as somebody else left it, when ``error`` says that it has ended."""
-    return _find(asker, id)[0] if error.code == "HF401" else None

@@ -251,8 +251,3 @@ def from_nbformat(output: Mapping[str, Any]) -> Output:
     """One output of a notebook file as a message."""
     content = {k: v for k, v in output.items() if k != "output_type"}
     return _event(str(output["output_type"]), content, {}, ())
-
-
-def count_of(events: Iterable[Output], count: int) -> list[Output]:
-    """The events with every ``execute_result`` numbered ``count``."""
-    return [{**e, "content": {**e["content"], "execution_count": count}} if e["type"] == "execute_result" else e for e in events]

@@ -31,7 +31,3 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # lines for whoever starts it: what was found, what is broken
     start: Callable[[Mapping[str, str]], None] | None = None  # before its services start, with the environment of all
     stop: Callable[[], str | None] | None = None  # after its services have ended: ends what they left; says what that was
-
-
-#: What the entry point points to: (folder, port, environment) -> offer.
-Offering = Callable[[Path, int, Mapping[str, str]], Offer]

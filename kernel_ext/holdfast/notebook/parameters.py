@@ -1,4 +1,4 @@
-"""Parameters of a runbook: read from the ``parameters`` cell, given by people and machines, injected as papermill does."""
+"""Parameters of a runbook: read from the ``parameters`` cell, given by people and machines."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import msgspec
 
 from holdfast.errors import AuthorError
 from holdfast.foundation.secrets import is_secret_name
-from holdfast.model.manifest import Cell, Manifest, Parameter
+from holdfast.model.manifest import Manifest, Parameter
 from holdfast.notebook.coerce import Mistyped, from_text, from_value
 from holdfast.notebook.finding import Finding
 from holdfast.notebook.metadata import near
-from holdfast.notebook.reader import Notebook, NotebookCell, read, source_digest
+from holdfast.notebook.reader import NotebookCell
 from holdfast.notebook.types import of_annotation, of_value
 
 _UNKNOWN = object()
@@ -115,42 +115,10 @@ def validate(manifest: Manifest, given: Mapping[str, Any] | None = None, *, text
     return {p.name: values[p.name] for p in manifest.parameters if p.name in values}
 
 
-def effective(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The given values over the literal defaults: what the cells will see (a default that is computed in the cell is left out)."""
-    defaults = {p.name: p.default for p in manifest.parameters if not p.required and "default" in p.schema}
-    return {**defaults, **values}
-
-
 def parameters_digest(values: Mapping[str, Any]) -> str:
     """BLAKE2b-128 of given parameters, as 32 hex digits; the order of keys does not count."""
     text = json.dumps(dict(values), sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=repr)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def injected_cell(manifest: Manifest, values: Mapping[str, Any]) -> Cell:
-    """The ``injected-parameters`` cell papermill would write for ``values``."""
-    from papermill.translators import translate_parameters
-
-    source = translate_parameters(manifest.kernel, "python", dict(values), "Parameters").rstrip("\n")
-    index = manifest.parameters_cell.index + 1 if manifest.parameters_cell else 0
-    return Cell(id="injected-parameters", index=index, source=source, digest=source_digest(source), tags=("injected-parameters",))
-
-
-def inject(notebook: Notebook, values: Mapping[str, Any]) -> Notebook:
-    """The notebook with ``values`` injected by papermill: after the parameters cell, or in the place of an earlier injection."""
-    from papermill.parameterize import parameterize_notebook
-
-    node = notebook.node()
-    node.metadata.setdefault("papermill", {})
-    for cell in node.cells:
-        cell.metadata.setdefault("tags", [])  # papermill looks at every cell's
-    kernel = node.metadata.get("kernelspec", {}).get("name") or "holdfast"
-    result = parameterize_notebook(node, dict(values), kernel_name=kernel, language="python")
-    for cell in result.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = "injected-parameters"
-    again = read(result, name=notebook.name)
-    return msgspec.structs.replace(again, path=notebook.path)
 
 
 def _assignments(node: ast.stmt) -> list[tuple[str, ast.expr | None, ast.expr | None]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from holdfast.errors import AuthorError
 from holdfast.model.manifest import Manifest
 from holdfast.notebook.compile import compile, examine
-from holdfast.notebook.parameters import effective, inject, injected_cell, parameters_digest, validate
+from holdfast.notebook.parameters import parameters_digest, validate
 
 CELL = """\
 from typing import Literal
@@ -151,31 +151,12 @@ def test_a_bad_parameters_cell_is_told(notebook: Any) -> None:
     assert [f.code for f in examine(bad_default).findings] == ["NB111"]
 
 
-def test_injection_is_papermills_own_and_is_repeated_in_place(notebook: Any) -> None:
-    book = notebook(("parameters", "n: int = 1\ns: str = ''"), "print(n, s)")
-    values = {"n": 5, "s": 'say "hi"\n'}
-    injected = inject(book, values)
-    assert [c.tags for c in injected.cells] == [("parameters",), ("injected-parameters",), ()]
-    space: dict[str, Any] = {}
-    exec(injected.cells[1].source, space)
-    assert (space["n"], space["s"]) == (5, 'say "hi"\n')
-    again = inject(injected, {"n": 6})
-    assert len(again.cells) == 3
-    assert "n = 6" in again.cells[1].source
-    assert [c.id for c in injected.cells if c.tags != ("injected-parameters",)] == [c.id for c in book.cells]
-    assert injected_cell(compile(book), values).digest == compile(injected).injected_cell.digest  # type: ignore[union-attr]
-
-
 @given(
     st.dictionaries(st.sampled_from("abc"), st.one_of(st.integers(), st.text(max_size=5), st.lists(st.integers(), max_size=3)), max_size=3)
 )
 def test_the_digest_does_not_depend_on_order(values: dict[str, Any]) -> None:
     assert parameters_digest(values) == parameters_digest(dict(reversed(values.items())))
     assert parameters_digest(values) != parameters_digest({**values, "d": 1})
-
-
-def test_effective_values_lie_over_literal_defaults(manifest: Any) -> None:
-    assert effective(manifest("a: int = 1\nb = 2\nc: str"), {"b": 3, "c": "x"}) == {"a": 1, "b": 3, "c": "x"}
 
 
 @pytest.mark.parametrize(

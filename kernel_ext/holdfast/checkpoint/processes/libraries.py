@@ -96,9 +96,6 @@ def _write_numpy_errors(value: Any, baseline: Any) -> None:
         numpy.seterr(**({"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"} if value is UNCHANGED else value))
 
 
-_print_defaults: dict[str, Any] = {}
-
-
 def _read_numpy_print(baseline: Any) -> Any:
     numpy = sys.modules.get("numpy")
     if numpy is None or not hasattr(numpy, "get_printoptions"):

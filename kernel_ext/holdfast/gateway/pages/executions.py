@@ -33,7 +33,6 @@ from holdfast.model.handover import HandoverState
 
 router = APIRouter()
 _PAGE = 50
-_STOPPED = (Status.QUEUED, Status.SUSPENDED, Status.PAUSED, Status.FAILED)
 
 
 @router.get("/executions")
