@@ -17,6 +17,7 @@ class Capability(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     reason: str
     cure: str = ""
+    home: str = ""  # its folder
 
 
 def capability(instance: dg.DagsterInstance) -> Capability:
@@ -32,6 +33,6 @@ def probe() -> Capability:
     """For ``holdfast doctor``: the capability of the instance that ``DAGSTER_HOME`` names."""
     try:
         with open_instance(Config.load()) as instance:
-            return capability(instance)
+            return msgspec.structs.replace(capability(instance), home=instance.root_directory)
     except OperatorError as error:
-        return Capability(mode="none", reason=error.what, cure=error.cure or "")
+        return Capability(mode="none", reason=error.what, cure=error.cure or "", home=str(error.where.get("folder") or ""))

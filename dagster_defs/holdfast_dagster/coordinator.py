@@ -7,6 +7,8 @@ from typing import Any
 import dagster as dg
 from dagster._core.run_coordinator.queued_run_coordinator import QueuedRunCoordinator
 
+from holdfast_dagster.storing import outlast_locks
+
 
 class HoldfastRunCoordinator(QueuedRunCoordinator):
     """Dagster's queue, with its settings and its limits; only ``dequeue_interval_seconds`` may be a part of a second.
@@ -18,6 +20,7 @@ class HoldfastRunCoordinator(QueuedRunCoordinator):
     """
 
     def __init__(self, dequeue_interval_seconds: float | None = None, **settings: Any) -> None:
+        outlast_locks()  # every process that opens the instance makes its coordinator first, and its launcher when it needs one
         self._interval = 0.25 if dequeue_interval_seconds is None else max(dequeue_interval_seconds, 0.05)
         super().__init__(**settings)
 

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from holdfast_dagster.sessions import RunSessions, StepResult
+from holdfast_dagster.storing import outlast_locks
 
 __all__ = ["StepResult", "holdfast_resource", "run_step"]
 
@@ -20,6 +21,7 @@ def holdfast_resource(context: Any) -> Any:
     In-process executors make it once per run, so all steps share their kernels; under the multiprocess executor each step's process has
     its own.
     """
+    outlast_locks()
     sessions = RunSessions(context.instance, context.run.run_id)
     try:
         yield sessions

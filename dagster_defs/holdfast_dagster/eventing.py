@@ -17,6 +17,7 @@ from holdfast.model.execution import Execution
 from holdfast_dagster import names
 from holdfast_dagster.launching import launch_existing, run_id_of
 from holdfast_dagster.served import tell_location
+from holdfast_dagster.storing import outlast_locks
 
 _log = logging.getLogger("holdfast.dagster")
 #: Where the rules of this process's code location lie: what ``build_definitions`` was called with.
@@ -97,6 +98,7 @@ def build_event_sensor(*, interval: int = 1) -> dg.SensorDefinition:
         description="Starts runbooks for events that came in, as the rules beside the runbooks say.",
     )
     def holdfast_events(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        outlast_locks()
         tell_location(context)
         try:
             with Client.open() as client:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from holdfast.config import Config
 from holdfast.errors import OperatorError
+from holdfast_dagster.storing import is_full, outlast_locks
 
 _TRIES = 6
 
@@ -87,12 +88,14 @@ def open_instance(config: Config) -> dg.DagsterInstance:
         raise OperatorError("HF215", what, cure=cure)
     for left in reversed(range(_TRIES)):
         try:
+            outlast_locks()
             return dg.DagsterInstance.from_config(str(home))
         except Exception as error:
             # several processes may be just about to make its tables
             if not left or not any(word in str(error) for word in ("already exists", "locked", "no such table")):
                 what = f"the Dagster instance cannot be opened: {str(error).splitlines()[0]}"
                 cure = "Correct its dagster.yaml." if home.is_dir() else "Set DAGSTER_HOME to its folder."
+                cure = "Make room: its disk is full." if is_full(str(home)) else cure
                 raise OperatorError("HF215", what, cure=cure, folder=str(home)) from error
             threading.Event().wait(0.5)
     raise AssertionError("unreachable")

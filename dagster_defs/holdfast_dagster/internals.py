@@ -1,4 +1,5 @@
-"""The only module that touches what Dagster does not promise: suspending and resuming a run. Its contract test runs with each Dagster.
+"""The only module that touches what Dagster does not promise of runs: suspending and resuming them. Its contract test, which runs with
+each Dagster, is also that of :mod:`holdfast_dagster.storing`.
 
 Dagster 1.13.26 and later know the run status SUSPENDED, which nothing in Dagster writes yet. The executor here writes it: a step that must
 wait leaves no end in the event log, the run becomes SUSPENDED and its process ends; a launcher that can resume runs starts another one for
@@ -29,19 +30,17 @@ from dagster._core.executor.base import Executor
 from dagster._core.origin import JobPythonOrigin
 from dagster._core.storage.compute_log_manager import ComputeLogManager
 from dagster._core.storage.dagster_run import CANCELABLE_RUN_STATUSES
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster_shared.error import SerializableErrorInfo
 from dagster_shared.record import copy
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.engine.faults import point
 from holdfast.engine.identity import this_process
 from holdfast.notebook.grammars import skip_grammars
 from holdfast_dagster import names, sessions
+from holdfast_dagster.storing import complain, keep_engines, trouble
 from holdfast_dagster.suspension import Superseded, Suspended
 
-#: SQLAlchemy engines that a process keeps: that of its run and that of the index.
-_ENGINES = 8
 _INTERRUPTED = "Execution was interrupted unexpectedly. No user initiated termination request was found, not treating as failure"
 
 
@@ -92,28 +91,6 @@ def let_suspended_be_cancelled() -> None:
     status = getattr(dg.DagsterRunStatus, "SUSPENDED", None)
     if status is not None and status not in CANCELABLE_RUN_STATUSES:
         CANCELABLE_RUN_STATUSES.append(status)
-
-
-def keep_engines() -> None:
-    """Let Dagster's SQLite event log use one SQLAlchemy engine per file instead of a new one for each event: an engine remembers the
-    statements that it has compiled, and to compile them costs more than to execute them. Connections are opened and closed as before.
-    """
-    theirs = sqlite_event_log.create_engine  # type: ignore[attr-defined]
-    if hasattr(theirs, "kept"):
-        return
-    kept: dict[str, Any] = {}
-
-    def create_engine(url: str, **options: Any) -> Any:
-        if options.get("poolclass") is not NullPool:
-            return theirs(url, **options)
-        if url not in kept:
-            while len(kept) >= _ENGINES:
-                del kept[next(iter(kept))]
-            kept[url] = theirs(url, **options)
-        return kept[url]
-
-    create_engine.kept = kept  # type: ignore[attr-defined]
-    sqlite_event_log.create_engine = create_engine  # type: ignore[assignment,attr-defined]
 
 
 def past_retries(events: Sequence[DagsterEvent]) -> list[DagsterEvent]:
@@ -182,6 +159,15 @@ class HoldfastExecutor(Executor):
             context = manager.get_context()
             if context is not None:
                 yield from _Walk(plan_context, context, execution_plan).events(resumed)
+        except DBAPIError as error:
+            if obstacle is not None:
+                raise
+            why = trouble(instance, error)
+            complain(f"This worker leaves run {run_id}, which has not failed by that: {why}")
+            open_sessions = sessions.sessions_of(run_id)
+            if open_sessions is not None:
+                open_sessions.leave(why)
+            raise dg.DagsterExecutionInterruptedError(why) from error  # whoever finds the run without a worker starts another one
         finally:
             yield from manager.shutdown_context()
             sessions.forget(run_id)
@@ -263,7 +249,12 @@ class _Walk:
             if event.is_step_failure:
                 self._failed = True
                 yield event
-        return list(active.rebuild_from_events(past_retries(prior)))
+        under_way = list(active.rebuild_from_events(past_retries(prior)))
+        for step in under_way:
+            if step.pool is not None:  # it gave its slot back when it was suspended, and comes when it has claimed one again
+                active._in_flight.discard(step.key)
+                active._executable.append(step.key)
+        return [step for step in under_way if step.pool is None]
 
     def _step(self, active: ActiveExecution, step: ExecutionStep) -> Any:
         """Run one step; returns why this worker must leave, if it must."""
@@ -324,11 +315,19 @@ class _Walk:
                 self._cancel()
             return
         reasons = "; ".join(left.reason for _, left in self._waiting.values())
-        point("run.before_suspended")
-        # from here on this process does nothing for the run, however long it takes to end: a new worker need not wait for that
-        self._instance.add_run_tags(self._run_id, {names.WORKER: ""})
-        point("run.signed_off")
-        yield DagsterEvent.job_suspended(self._plan_context, reasons)
+        try:
+            point("run.before_suspended")
+            # from here on this process does nothing for the run, however long it takes to end: a new worker need not wait for that
+            self._instance.add_run_tags(self._run_id, {names.WORKER: ""})
+            point("run.signed_off")
+            event = DagsterEvent.job_suspended(self._plan_context, reasons)
+        except (
+            DBAPIError
+        ) as error:  # the run has not failed by that: whoever finds it without a worker starts another one, which waits again
+            complain(f"Run {self._run_id} could not be written down as suspended: {trouble(self._instance, error)}")
+            active.mark_interrupted()
+            return
+        yield event
         point("run.after_suspended")
         # Dagster would say "Execution was interrupted unexpectedly" now, to whoever wonders why the run stands still
         self._plan_context.log.addFilter(lambda record: not record.getMessage().startswith(_INTERRUPTED))
@@ -343,7 +342,6 @@ class _Walk:
 
 __all__ = [
     "HoldfastExecutor",
-    "keep_engines",
     "let_suspended_be_cancelled",
     "mark_resumed",
     "past_retries",

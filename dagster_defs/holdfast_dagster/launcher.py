@@ -31,6 +31,7 @@ from holdfast_dagster.choosing import executions_of
 from holdfast_dagster.internals import let_suspended_be_cancelled, mark_resumed, start_worker_again
 from holdfast_dagster.pinned import with_pinned_code
 from holdfast_dagster.sessions import worker_label
+from holdfast_dagster.storing import outlast_locks
 from holdfast_dagster.warm import Forked, Request, Warm
 
 Run: TypeAlias = dg.DagsterRun
@@ -59,6 +60,7 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         super().__init__()  # type: ignore[no-untyped-call]
         self._inst_data, self._env, self._warm = inst_data, env, warm
         self._children: list[subprocess.Popen[bytes]] = []
+        outlast_locks()
         let_suspended_be_cancelled()  # in every process that holds the instance: web server, daemon
 
     @property

@@ -37,6 +37,7 @@ from holdfast_dagster.names import LOCATION
 from holdfast_dagster.partitions import partition_of
 from holdfast_dagster.runbook import Runbook, dagster_name, load_all, nearest
 from holdfast_dagster.served import Place, place_of
+from holdfast_dagster.storing import outlast_locks
 
 _RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
 
@@ -89,6 +90,7 @@ def launch(
         with Client.open() as own:
             return launch(notebook, parameters, key=key, tags=tags, instance=instance, client=own)
     if instance is None:
+        outlast_locks()
         with dg.DagsterInstance.get() as mine:
             return launch(notebook, parameters, key=key, tags=tags, instance=mine, client=client)
     path = Path(notebook).absolute()

@@ -21,6 +21,7 @@ from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.launcher import cancel_executions, let_go_on
 from holdfast_dagster.launching import launch_existing
 from holdfast_dagster.recovery import cancel_with_runs, continue_failed, continue_in_a_new_run, on_its_way, recover_runs
+from holdfast_dagster.storing import outlast_locks
 
 _log = logging.getLogger("holdfast.dagster")
 #: Suspended runs whose executions are looked at in one tick, to find those that somebody else ended meanwhile.
@@ -246,6 +247,7 @@ def build_resume_sensor(*, interval: int = 5) -> dg.SensorDefinition:
         description="Continues runs whose question was answered or whose time has come, and runs whose worker died.",
     )
     def holdfast_resume(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        outlast_locks()
         with Client.open() as client:
             cursor, said = look(context.instance, client, context.cursor)
         return dg.SensorResult(skip_reason="; ".join(said) or "nothing is due", cursor=cursor)

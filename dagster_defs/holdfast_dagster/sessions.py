@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import msgspec
+from sqlalchemy.exc import DBAPIError
 
 from holdfast.client import Client
 from holdfast.client.asking import how_to_answer
@@ -25,6 +26,7 @@ from holdfast_dagster import links, names, showing
 from holdfast_dagster.choosing import choose_execution, executions_of, point_run_at
 from holdfast_dagster.failing import installation, step_failed
 from holdfast_dagster.processes import alone_in_its_process, run_worker
+from holdfast_dagster.storing import complain, trouble
 from holdfast_dagster.suspension import Superseded, Suspended
 
 if TYPE_CHECKING:
@@ -108,6 +110,7 @@ class RunSessions:
         self._instance, self._run_id = instance, run_id
         self._drivers: dict[Path, tuple[Client, Driver]] = {}
         self._lost = self._stands_by = False
+        self._leaves = ""
         _open[run_id] = self
 
     # ---- steps
@@ -206,6 +209,8 @@ class RunSessions:
         if not self._instance.is_ephemeral:
             note_scheduler(client, execution.header.id, "dagster", self._instance.root_directory, self._run_id)
         manners = _manners.get(self._run_id, Manners())
+        if manners.resumed and begun and execution.header.reason:
+            self._report(f"The execution was {execution.header.status}: {execution.header.reason}")
         # a continuation or a resumed run goes on by itself; a new run, and a re-execution, is a person's word
         # of steps in processes of their own, the first says it for all: a worker that died must not renew what the steps may still try
         by_person = not (beside and begun) and (not manners.resumed and execution.reason_to_wait is None)
@@ -281,13 +286,17 @@ class RunSessions:
 
     # ---- the end
 
+    def leave(self, why: str) -> None:
+        """This worker cannot go on, the run can: another one will, with the steps that are left."""
+        self._leaves = why
+
     def settle(self) -> list[Result]:
         """Let go of all executions; how they stand is written. What goes wrong with one is reported and does not stop the others."""
         results = []
         drivers, self._drivers = list(self._drivers.values()), {}
         for client, driver in drivers:
             try:
-                results.append(driver.finish())
+                results.append(driver.finish(self._leaves))
             except (Fenced, HoldfastError) as error:
                 if not self._lost:
                     self._report(f"execution {driver.execution}: {error}")
@@ -307,9 +316,12 @@ class RunSessions:
             del _open[self._run_id]
 
     def _report(self, message: str) -> None:
-        run = self._instance.get_run_by_id(self._run_id)
-        if run is not None:
-            self._instance.report_engine_event(message, run)
+        try:
+            run = self._instance.get_run_by_id(self._run_id)
+            if run is not None:
+                self._instance.report_engine_event(message, run)
+        except DBAPIError as error:  # the executions are let go of, whoever can be told of it
+            complain(f"{message}; {trouble(self._instance, error)}")
 
 
 def worker_label(run_id: str) -> str:

@@ -12,11 +12,13 @@ from holdfast.client import Client
 from holdfast_dagster.children import adopt_children
 from holdfast_dagster.recovery import recover_runs
 from holdfast_dagster.resuming import resume_due
+from holdfast_dagster.storing import outlast_locks
 
 
 def main() -> None:
     """The program."""
     (home,) = sys.argv[1:]
+    outlast_locks()
     with dg.DagsterInstance.from_config(str(Path(home))) as instance, Client.open() as client:
         resume_due(instance, client, by="wake")
         recover_runs(instance, client)

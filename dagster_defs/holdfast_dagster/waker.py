@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import select
 import socket
-import sys
 import traceback
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from holdfast_dagster.children import adopt_children
 from holdfast_dagster.eventing import start_due
 from holdfast_dagster.recovery import continue_failed, recover_runs
 from holdfast_dagster.resuming import resume_due, settle_cancelled, settle_ended
+from holdfast_dagster.storing import complain, outlast_locks
 
 #: Seconds between two looks for what is due; one in ``_RARELY`` also looks for lost workers.
 _LOOK = 0.2
@@ -27,14 +27,14 @@ _OVERLAP = 5.0
 
 def wake_until_alone(home: Path, parent: socket.socket) -> None:
     """Look until the other end of ``parent`` closes. Trouble (a locked journal, a broken instance) is told and outlasted."""
+    outlast_locks()
     while not _closed(parent, 0):
         try:
             with dg.DagsterInstance.from_config(str(home)) as instance, Client.open() as client:
                 _look(instance, client, parent)
                 return
         except Exception:
-            traceback.print_exc()
-            sys.stderr.flush()
+            complain(traceback.format_exc())
         _closed(parent, _AFTER_TROUBLE)
 
 

@@ -35,6 +35,7 @@ from holdfast.engine import identity
 from holdfast.engine.nursing import Nursery
 from holdfast.notebook.grammars import skip_grammars
 from holdfast_dagster.files_read import FilesRead, Stamp, stamp_of
+from holdfast_dagster.storing import complain
 from holdfast_dagster.warm import Request, State, Warm, default_signals, interpreter, remove, write_state
 from holdfast_dagster.warm_worker import become_worker, settle_in
 
@@ -250,7 +251,7 @@ class Server:
         if template.loaded.unfit:  # it has ended; what was learnt of it holds until the definitions change
             self._selector.unregister(template.channel)
             template.channel.close()
-            sys.stderr.write(f"definitions are loaded anew for each run: {template.loaded.unfit}\n")
+            complain(f"definitions are loaded anew for each run: {template.loaded.unfit}")
 
     def _forget(self, template: Template) -> None:
         """Its end of the channel closes, and it ends."""

@@ -27,7 +27,7 @@ from dagster._core.storage.dagster_run import CANCELABLE_RUN_STATUSES, IN_PROGRE
 from dagster._core.storage.event_log.sqlite import sqlite_event_log  # noqa: E402
 from dagster_shared.error import SerializableErrorInfo  # noqa: E402
 
-from holdfast_dagster import internals  # noqa: E402
+from holdfast_dagster import internals, storing  # noqa: E402
 from holdfast_dagster.capability import capability  # noqa: E402
 from holdfast_dagster.instance import SETTINGS  # noqa: E402
 from holdfast_dagster.resuming import settle_backfills, settle_ended  # noqa: E402
@@ -191,8 +191,8 @@ def test_an_event_log_that_keeps_its_engine_stores_and_reads_the_same_and_holds_
     def nothing() -> None:
         pass
 
-    internals.keep_engines()
-    internals.keep_engines()
+    storing.keep_engines()
+    storing.keep_engines()
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         runs = [instance.create_run_for_job(nothing) for _ in range(12)]
         for run in runs:

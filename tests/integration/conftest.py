@@ -117,8 +117,10 @@ def dagster_house(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any
     """Makes houses: ``with dagster_house("name", definitions=..., settings=..., warm=..., native=..., environment=...) as house``."""
 
     @contextmanager
-    def make(name: str, definitions: str = DEFINITIONS, settings: str = "", **options: Any) -> Iterator[DagsterHouse]:
-        home = DagsterHome(Path(tmp_path_factory.mktemp(name)), **options)
+    def make(
+        name: str, definitions: str = DEFINITIONS, settings: str = "", folder: Path | None = None, **options: Any
+    ) -> Iterator[DagsterHouse]:
+        home = DagsterHome(folder or Path(tmp_path_factory.mktemp(name)), **options)
         with (home.home / "dagster.yaml").open("a") as file:
             file.write(settings)
         house = DagsterHouse(home, definitions)

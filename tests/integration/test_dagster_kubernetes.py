@@ -28,14 +28,16 @@ from pathlib import Path
 import dagster as dg
 from dagster_k8s import k8s_job_executor
 from holdfast_dagster import build_definitions
+from holdfast_dagster.kubernetes import holdfast_k8s_executor
 
 HERE = Path(__file__).parent / "runbooks"
 
 def made():
     spread = build_definitions(HERE / "spread", executor=k8s_job_executor, sensors=False)
+    patient = build_definitions(HERE / "patient", executor=holdfast_k8s_executor, share_executor=False, sensors=False)
     together = build_definitions(HERE / "together", share_executor=False)
     return dg.Definitions(
-        jobs=[*spread.jobs, *together.jobs], sensors=together.sensors, resources=together.resources, executor=spread.executor
+        jobs=[*spread.jobs, *patient.jobs, *together.jobs], sensors=together.sensors, resources=together.resources, executor=spread.executor
     )
 
 defs = made()
@@ -87,6 +89,11 @@ class House:
         """The latest run that works on an execution."""
         return str(self.instance.get_runs(filters=dg.RunsFilter(tags={"holdfast/execution_id": execution}), limit=1)[0].run_id)
 
+    def made(self, id: str) -> list[str]:
+        """The jobs that were made for a run: what each was to do, sorted."""
+        labels = [j["metadata"]["labels"] for j in self.cluster.jobs.values()]
+        return sorted(mine.get("dagster/op", "the run") for mine in labels if mine["dagster/run-id"] == id)
+
     def living(self) -> list[str]:
         """The pods that run."""
         return [p.job for p in self.cluster.pods.values() if p.phase == "Running"]
@@ -108,8 +115,8 @@ class House:
 
 def _settings(home: Path, url: str, kubeconfig: Path, environment: dict[str, str]) -> None:
     launcher = {
-        "module": "dagster_k8s",
-        "class": "K8sRunLauncher",
+        "module": "holdfast_dagster.kubernetes",
+        "class": "HoldfastK8sRunLauncher",
         "config": {
             "service_account_name": "holdfast",
             "job_image": "holdfast",
@@ -185,6 +192,14 @@ def _runbooks(home: DagsterHome, url: str) -> None:
             ("step:right", post("spread/right") + stand("right"), {"after": []}),
         ],
     )
+    book(
+        "patient",
+        "patient",
+        [
+            ("step:up", post("patient/up") + stand("up"), {"after": []}),
+            ("step:down", post("patient/down") + stand("down"), {"after": []}),
+        ],
+    )
     confirm = "from holdfast import confirm\nconfirm('Go on?')\n"
     rest = "from holdfast import wait\nwait('4 s')\n"
     for kind in ("together", "spread"):
@@ -250,3 +265,42 @@ def test_a_run_that_waits_has_no_pod_and_goes_on_in_others_whichever_of_them_are
     house.ended(second)
     assert house.effects(f"/{name}") == [f"/{name}/{n}" for n in ("1", "2", "3", "4-1")]
     house.until(lambda: not house.living(), "its pods to end")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["500", "429", "reset", "lost"])
+def test_an_api_server_in_trouble_neither_fails_a_run_nor_gets_it_a_second_pod(house: House, what: str) -> None:
+    for place in ("at-up", "at-down", "go-up", "go-down"):
+        (house.home.folder / place).unlink(missing_ok=True)
+    before = len(house.effects("/patient"))
+    house.cluster.trouble("POST", "jobs", what, what)  # the run's own pod
+    id = house.launch("patient")
+    house.until(lambda: house.cluster.troubles_left() == 0, "the trouble")
+    house.cluster.trouble("POST", "jobs", what, what)  # those of its steps
+    house.stands("up")
+    house.stands("down")
+    house.cluster.trouble("GET", "jobs", *[what] * 12)  # whoever looks whether they live
+    house.until(lambda: house.cluster.troubles_left() == 0, "the trouble")
+    for name in ("go-up", "go-down"):
+        (house.home.folder / name).touch()
+    house.ended(id)
+    assert house.made(id) == ["down", "the run", "up"]
+    assert house.effects("/patient")[before:] and len(house.effects("/patient")) == before + 2
+
+
+@pytest.mark.slow
+def test_a_runs_pod_and_a_steps_pod_are_lost_at_once(house: House) -> None:
+    for place in ("at-up", "at-down", "go-up", "go-down"):
+        (house.home.folder / place).unlink(missing_ok=True)
+    before = len(house.effects("/patient"))
+    id = house.launch("patient")
+    house.stands("up")
+    house.stands("down")
+    for victim in (house.pod("run_worker", id), house.pod("step_worker", "up", id)):
+        house.cluster.kill(victim)
+    house.stands("up", 2)
+    for name in ("go-up", "go-down"):
+        (house.home.folder / name).touch()
+    house.ended(id)
+    assert len(house.effects("/patient")) == before + 2
+    assert (house.home.folder / "at-down").read_text() == "x"

@@ -179,23 +179,21 @@ def _papermill(desk: Desk) -> Iterator[Check]:
 
 
 def _space(desk: Desk) -> Iterator[Check]:
-    import shutil
-
     for name, place in (("journal space", desk.config.journal_path), ("state space", desk.config.state_dir)):
         if place is None:
             continue
-        folder = Path(place)
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        good = free >= _LITTLE_SPACE
-        yield Check(
-            name,
-            good,
-            f"{free / 2**30:.1f} GiB free at {folder}",
-            "" if good else "Make room: a full disk stops every execution.",
-            warning=True,
-        )
+        yield from _room(name, Path(place))
+
+
+def _room(name: str, folder: Path) -> Iterator[Check]:
+    import shutil
+
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    good = free >= _LITTLE_SPACE
+    cure = "" if good else "Make room: a full disk stops every execution."
+    yield Check(name, good, f"{free / 2**30:.1f} GiB free at {folder}", cure, warning=True)
 
 
 def _clock(desk: Desk) -> Iterator[Check]:
@@ -242,6 +240,8 @@ def _dagster(desk: Desk) -> Iterator[Check]:
     for plugin in find("holdfast.launchers"):
         found = plugin.load().probe()
         waits = {"native": "waiting runs are suspended", "continuation": "waiting runs end, and another run continues them"}
+        if found.home:
+            yield from _room("dagster space", Path(found.home))
         yield Check("dagster", found.mode == "native", f"{waits.get(found.mode, found.mode)}: {found.reason}", found.cure, warning=True)
 
 

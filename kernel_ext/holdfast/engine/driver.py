@@ -136,10 +136,13 @@ class Driver:
         if self._ask is not None:
             self._ask(Asked(what=what, who=self._config.user, why=why, at_once=at_once, stays=stays))
 
-    def finish(self) -> Result:
+    def finish(self, goes_on: str = "") -> Result:
         """Let nothing more begin; returns how the execution stands, once that is written and the lease is free.
 
         An execution that could go on, but is left with steps that were never let begin, is paused.
+
+        Args:
+            goes_on: why they were not, when the next driver is to begin them without a person's word.
 
         Raises:
             Fenced, HoldfastError: as :meth:`step`.
@@ -148,7 +151,7 @@ class Driver:
         stood = self._news.stood
         waits = any(s.state in ("suspended", "failed") for s in stood.values())
         if self._beside is None and not waits and any(s.name not in stood for s in self._news.steps):
-            self.ask("pause", why="the scheduler let no further step begin")
+            self.ask("pause", why=goes_on or "the scheduler let no further step begin", stays=not goes_on)
         self._gate.close()
         self._thread.join()
         self._raise()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import tempfile
@@ -41,9 +42,9 @@ def require_writable(place: str) -> None:
         raise unwritable(place, "the file is not yours to write")
 
 
-def unwritable(place: str, why: str) -> OperatorError:
+def unwritable(place: str, why: str, cure: str = "Name another place with --output.") -> OperatorError:
     """The error that says so."""
-    return OperatorError("HF252", f"the output notebook cannot be written: {why}", cure="Name another place with --output.", file=place)
+    return OperatorError("HF252", f"the output notebook cannot be written: {why}", cure=cure, file=place)
 
 
 def put_in_place(path: Path, text: str) -> None:
@@ -69,6 +70,8 @@ def put_in_place(path: Path, text: str) -> None:
             os.close(folder)
     except OSError as error:
         beside.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise unwritable(str(path), "the disk is full", "Make room; the execution can then be resumed.") from error
         raise unwritable(str(path), error.strerror or str(error)) from error
 
 

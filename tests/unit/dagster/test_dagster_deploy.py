@@ -85,7 +85,9 @@ def test_the_chart_is_told_the_scheme_the_image_and_where_the_key_is() -> None:
         (volume,) = part["volumes"]
         place = Path(mounted[volume["name"]]) / next(iter(secrets[volume["secret"]["secretName"]]))
         assert str(place) == secrets["holdfast"]["HOLDFAST_KEY_FILE"]
-    assert values["runLauncher"]["type"] == "K8sRunLauncher"
+    launcher = values["runLauncher"]
+    assert launcher["type"] == "CustomRunLauncher"
+    assert launcher["config"]["customRunLauncher"]["class"] == "HoldfastK8sRunLauncher"
     assert values["dagsterDaemon"]["runMonitoring"]["maxResumeRunAttempts"] > 1000
 
 

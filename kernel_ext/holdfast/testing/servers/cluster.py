@@ -10,6 +10,8 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -65,7 +67,10 @@ class Cluster:
     def __init__(self, folder: Path, environment: Mapping[str, str], ports: tuple[int, ...] = ()) -> None:
         self.folder, self._environment = folder, dict(environment)
         self.pods: dict[str, Pod] = {}  # job -> its pod
+        self.gone: list[Pod] = []  # those of jobs that were deleted
         self.jobs: dict[str, dict[str, Any]] = {}  # as they were posted
+        self._troubles: dict[tuple[str, str], list[str]] = {}
+        self._lock = threading.Lock()
         self._wire = Wire(ports) if Wire.possible() else None
         self.host = self._wire.host if self._wire is not None else "127.0.0.1"
 
@@ -101,6 +106,23 @@ class Cluster:
             self.kill(pod)
         if self._wire is not None:
             self._wire.close()
+
+    def trouble(self, method: str, kind: str, *what: str) -> None:
+        """The next requests of that method about that kind (``jobs``, ``pods``) meet with these, one after the other: a status (``500``,
+        ``429``), ``reset`` (the connection is, before anything is done), ``lost`` (it is done, and the answer never comes)."""
+        with self._lock:
+            self._troubles[method, kind] = list(what)
+
+    def troubled(self, method: str, kind: str) -> str:
+        """What the next one meets with; it is used up."""
+        with self._lock:
+            left = self._troubles.get((method, kind))
+            return left.pop(0) if left else ""
+
+    def troubles_left(self) -> int:
+        """How many requests are still to meet with any."""
+        with self._lock:
+            return sum(map(len, self._troubles.values()))
 
     def log(self) -> str:
         """What all pods have written, for a test that fails."""
@@ -153,13 +175,37 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Not needed."""
 
+    def handle_one_request(self) -> None:
+        """One request."""
+        self._met = ""
+        super().handle_one_request()
+
     def _answer(self, status: int, document: Mapping[str, Any]) -> None:
+        if self._met == "lost":
+            self._reset()
+            return
         body = json.dumps(document).encode()
         self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", "1")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
+        self.close_connection = True
+
+    def _in_trouble(self) -> bool:
+        """Whether this request meets with trouble, which then is its answer."""
+        self._met = self.cluster.troubled(self.command, self._words[1] if len(self._words) > 1 else "")
+        if self._met == "reset":
+            self._reset()
+        elif self._met.isdigit():
+            self._answer(int(self._met), {"kind": "Status", "status": "Failure", "code": int(self._met)})
+        return self._met not in ("", "lost")
 
     def _missing(self) -> None:
         self._answer(404, {"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404})
@@ -174,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Make a job."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+        if self._in_trouble():
+            return
         if self._words[1:] != ["jobs"]:
             self._missing()
         elif body["metadata"]["name"] in self.cluster.pods:
@@ -183,6 +231,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Show jobs, pods, logs, events."""
+        if self._in_trouble():
+            return
         cluster, words = self.cluster, self._words
         kind, name = words[1] if len(words) > 1 else "", words[2] if len(words) > 2 else None
         pods = list(cluster.pods.values())
@@ -213,4 +263,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._missing()
             return
         self.cluster.kill(pod)
+        if self._words[1] == "jobs":
+            self.cluster.gone.append(self.cluster.pods.pop(pod.job))
         self._answer(200, {"kind": "Status", "status": "Success"})
