@@ -170,6 +170,7 @@ def test_the_digest_does_not_depend_on_order(values: dict[str, Any]) -> None:
         ("pin = ''  # secret", True),
         ("pin = ''  # secret: of the door", True),
         ("pin = ''  # of the door (secret)", True),
+        ("pin = ''  # of the door  # secret", True),
         ("token_count: int = 3", False),
         ("max_tokens: str = '5'", False),
         ("secret_name: str = 'prod/db'", False),
