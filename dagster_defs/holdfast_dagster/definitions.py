@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 
-from holdfast.errors import AuthorError, HoldfastError
+from holdfast.errors import AuthorError, HoldfastError, LookupFailedError
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
 from holdfast_dagster.assets import build_assets, refuse_circles, refuse_doubles
@@ -61,20 +61,21 @@ def build_definitions(
         rules: whether rules files at ``path`` count, which say what events start; or the files and folders that count instead.
 
     Raises:
-        LookupFailedError: HF605, nothing is at ``path``.
+        LookupFailedError: HF605, nothing is at ``path``, or at one of ``rules``.
         AuthorError: HF190, ``schedules`` names a runbook that is not there.
     """
     place = Path(path).expanduser()
     if not place.exists():
-        from holdfast.errors import LookupFailedError
-
         raise LookupFailedError("HF605", "no such notebook or folder", cure="check the path", file=str(place.absolute()))
     executor = executor or default_executor()
     parts = gather(place, prefix=prefix, schedules=schedules, executor=executor)
     from holdfast_dagster.eventing import add_rules
 
-    for folder in (place if place.is_dir() else place.parent,) if rules is True else tuple(rules or ()):
-        add_rules(Path(folder).expanduser())
+    for given in (place if place.is_dir() else place.parent,) if rules is True else tuple(rules or ()):
+        folder = Path(given).expanduser()
+        if not folder.exists():
+            raise LookupFailedError("HF605", "'rules' names what is not there", cure="check the path", file=str(folder.absolute()))
+        add_rules(folder)
     for one in parts.broken:
         _log.error("%s", one.error)
     return dg.Definitions(

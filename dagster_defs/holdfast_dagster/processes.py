@@ -15,11 +15,13 @@ DEATHS = dg.RetryPolicy(max_retries=3)
 def alone_in_its_process(context: Any) -> bool:
     """Whether this process was started for one step only: by the multiprocess executor, in a pod, a container.
 
+    Such a process leaves Dagster's retries to the one above it; a run of one step, or of one selected, makes them itself.
+
     Args:
         context: of the op.
     """
-    plan = context.get_step_execution_context().execution_plan
-    return len(plan.step_keys_to_execute) == 1
+    here = context.get_step_execution_context()
+    return len(here.execution_plan.step_keys_to_execute) == 1 and not here.retry_mode.enabled
 
 
 def run_worker(instance: dg.DagsterInstance, run_id: str) -> int | None:

@@ -9,6 +9,7 @@ import dagster as dg
 from dagster._core.storage.tags import RUN_KEY_TAG
 from dagster._utils.schedules import is_valid_cron_schedule
 
+from holdfast.errors import AuthorError
 from holdfast.model.execution import Execution, Status
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
@@ -36,13 +37,19 @@ def build_schedules(runbook: Runbook, job: Any, further: list[Schedule] | None =
     Raises:
         AuthorError: HF103, HF190.
     """
-    wanted = [*runbook.card.schedules, *(further or [])]
+    own = runbook.card.schedules
     found: dict[str, dg.ScheduleDefinition] = {}
-    for schedule in wanted:
+    for number, schedule in enumerate([*own, *(further or [])]):
         name = schedule_name(runbook, schedule)
         if name in found:
             raise runbook.error(f"two schedules are called {name!r}", "give each a 'name' of its own")
-        found[name] = _schedule(runbook, job, schedule, name)
+        try:
+            found[name] = _schedule(runbook, job, schedule, name)
+        except AuthorError as error:
+            if number < len(own):
+                raise
+            where = "not in the notebook, but in defs.yaml or where build_definitions is called"
+            raise runbook.error(f"the schedule {name!r} does not fit: {error.what}", f"correct it {where}") from None
     return list(found.values())
 
 

@@ -51,6 +51,24 @@ def test_in_this_process_a_step_that_waits_ends_the_run_and_a_worker_goes_on(hou
     house.home.assert_laws(execution)
 
 
+def test_of_selected_ops_no_other_runs_and_one_whose_way_is_missing_is_refused(house: Any) -> None:
+    from holdfast_dagster import build_definitions
+
+    job = build_definitions(house.home.runbooks, sensors=False).resolve_job_def("inside")
+    before = len(house.effects())
+    alone = job.execute_in_process(op_selection=["asks"], raise_on_error=False)
+    assert not alone.success
+    (failed,) = [e.step_failure_data.error for e in alone.all_events if e.is_step_failure]
+    assert failed is not None
+    assert "HF253: the step comes after before" in failed.message
+    first = job.execute_in_process(op_selection=["before"])
+    assert first.success
+    assert house.effects()[before:] == ["inside-before"]
+    with Client.open() as client:
+        newest = max((e for e in client.list() if e.runbook == "inside"), key=lambda e: e.created_at)
+    assert newest.status == "paused", "a person may go on with the rest; nothing does so by itself"
+
+
 def test_materialize_makes_the_assets_of_a_runbook_in_one_execution(house: Any) -> None:
     from holdfast_dagster import build_definitions
 

@@ -204,11 +204,12 @@ def test_a_selected_step_that_had_not_succeeded_goes_on_in_its_execution(runs: R
     assert again.tags["holdfast/execution_id"] == parent.tags["holdfast/execution_id"]
 
 
-def test_a_step_alone_without_what_it_comes_after_is_refused_and_does_not_wait_for_ever(runs: Runs) -> None:
-    id = runs.launch("goes_on", steps=["c"])
+@pytest.mark.parametrize(("step", "above"), [("c", "b"), ("b", "a")])
+def test_a_step_alone_without_what_it_comes_after_is_refused_and_does_not_wait_for_ever(step: str, above: str, runs: Runs) -> None:
+    id = runs.launch("goes_on", steps=[step])
     runs.ended(id, "FAILURE")
     assert any(
-        "comes after b" in str(e.dagster_event.step_failure_data)
+        f"comes after {above}" in str(e.dagster_event.step_failure_data)
         for e in runs.instance.all_logs(id)
         if e.dagster_event and e.dagster_event.is_step_failure
     )

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from holdfast.config import Config
-from holdfast.engine.beside import work_beside
+from holdfast.engine.beside import BETWEEN, work_beside
 from holdfast.engine.execute import execute, require
 from holdfast.engine.gate import Gate
 from holdfast.engine.telling import News, Stood, Told
@@ -120,8 +120,9 @@ class Driver:
         open_ones = [a for a in known.after if a not in self._news.stood and not self._gate.passes(a)]
         if not open_ones:
             return
-        done = {s.id for s in history(self._store, require(self._store, self.execution)).steps if s.state != "pending"}
-        missing = [a for a in open_ones if a not in done]
+        # of a running execution the first pending step counts as running, though nobody let it begin
+        begun = {s.id for s in history(self._store, require(self._store, self.execution)).steps if s.started_at is not None}
+        missing = [a for a in open_ones if a not in begun]
         if missing:
             raise OperatorError(
                 "HF253",
@@ -174,6 +175,8 @@ class Driver:
             failure = Failure(step=name, type=str(error.get("type") or "Error"), what=str(error.get("what") or ""), code=error.get("code"))
             return Stood(step=name, state="failed", failure=failure, attempts=known.attempts)
         if header.status == Status.SUSPENDED:
+            if self._beside is not None and header.reason == BETWEEN and self._news.manifest is not None:
+                self._require_way(name)
             return Stood(step=name, state="suspended", reason=header.reason, due_at=header.due_at)
         reason = f"the execution is {header.status}" + (f": {header.reason}" if header.reason else "")
         return Stood(step=name, state="paused" if header.status == Status.PAUSED else "stopped", reason=reason)

@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from holdfast.client import Client
-from holdfast.errors import AuthorError
+from holdfast.errors import AuthorError, LookupFailedError
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
 from holdfast_dagster.schedules import IN_TURN, SCHEDULE
@@ -242,3 +242,20 @@ def test_further_schedules_come_from_the_definitions(write: Write, build: Build)
     assert [s.name for s in made.get_repository_def().schedule_defs] == ["aws__book__often"]
     with pytest.raises(AuthorError, match="'nope', which is no runbook"):
         build(schedules={"nope": Schedule(cron="@hourly")})
+    with pytest.raises(LookupFailedError, match="'rules' names what is not there"):
+        build(rules=["nowhere/rules.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [({"cron": "99 99 * * *"}, "is no cron expression"), ({"cron": "@daily", "parameters": {"m": 1}}, "unknown parameter 'm'")],
+)
+def test_a_further_schedule_that_does_not_fit_is_told_to_be_elsewhere(wrong: dict[str, Any], says: str, write: Write, build: Build) -> None:
+    write("book", ("parameters", "n: int = 1"), ("step:a", "1"))
+    write("other", ("step:a", "1"))
+    made = build(schedules={"book": Schedule(**wrong)})
+    told = made.resolve_job_def("book").description or ""
+    assert "the schedule 'book__schedule' does not fit" in told
+    assert says in told
+    assert "not in the notebook, but in defs.yaml" in told
+    assert "holdfast/broken" not in made.resolve_job_def("other").tags
