@@ -10,10 +10,9 @@ from dagster._core.launcher.base import LaunchRunContext
 from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, orphans
 from holdfast.engine import identity
-from holdfast.engine.beside import BETWEEN
 from holdfast.engine.faults import point
 from holdfast.errors import LookupFailedError
-from holdfast.model.execution import Execution, Status
+from holdfast.model.execution import BETWEEN, Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.choosing import executions_of, run_of
 from holdfast_dagster.internals import start_worker_again

@@ -24,6 +24,7 @@ IN_TURN = "holdfast/in_turn"
 
 #: How many of a schedule's latest runs that have ended are looked at for an execution that has not.
 _LOOK_BACK = 25
+_NO_TURNS = f"its dagster.yaml has no tag_concurrency_limits for {IN_TURN}, or no queue (see docs/how-to/run-with-dagster.md)"
 _WAITING = (Status.QUEUED, Status.RUNNING, Status.SUSPENDED, Status.PAUSED)
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 #: A run that was made and never submitted is none: the daemon died meanwhile. Its own tick submits it when it is evaluated again.
@@ -75,6 +76,8 @@ def _schedule(runbook: Runbook, job: Any, schedule: Schedule, name: str) -> dg.S
             return
         if schedule.overlap == "replace":
             _replace(context, unfinished)
+        if schedule.overlap == "queue" and unfinished and not _takes_turns(context.instance):
+            context.log.warning(f"{_told(unfinished)} has not ended, and this instance lets both go on: {_NO_TURNS}")
         for key in due_partitions(runbook, at, context.instance):
             yield dg.RunRequest(
                 run_key=tick_key + (f"/{key}" if key is not None else ""),
@@ -141,6 +144,11 @@ def _goes_on(execution: Execution, run: dg.DagsterRun, now: float) -> bool:
 def _of_tick(run: dg.DagsterRun, tick_key: str) -> bool:
     key = run.tags.get(RUN_KEY_TAG, "")
     return key == tick_key or key.startswith(f"{tick_key}/")
+
+
+def _takes_turns(instance: dg.DagsterInstance) -> bool:
+    queue = instance.get_concurrency_config().run_queue_config
+    return queue is not None and any(limit.get("key") == IN_TURN for limit in queue.tag_concurrency_limits)
 
 
 def _told(runs: list[dg.DagsterRun]) -> str:

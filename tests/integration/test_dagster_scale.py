@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,25 @@ dg = pytest.importorskip("dagster")
 from holdfast.client import Client  # noqa: E402
 from holdfast.testing.dagster_home import DagsterHome  # noqa: E402
 
+#: What only execution needs. To import it takes seconds where JupyterLab is installed beside it.
+HEAVY = {"nbclient", "nbformat", "jsonschema", "jupyter_client", "zmq", "papermill", "IPython", "holdfast.engine.steps"}
+LOAD = """\
+import sys
+from holdfast_dagster import build_definitions
+build_definitions(sys.argv[1]).get_repository_def().load_all_definitions()
+print(*sys.modules)
+"""
+
+
+def test_a_code_location_loads_nothing_that_only_execution_needs(tmp_path: Path) -> None:
+    home = DagsterHome(tmp_path)
+    slices = {"type": "daily", "start": "2026-01-01", "parameter": "day"}
+    cells = [("parameters", "day: str"), ("asset:made", "day"), ("check:right", "True")]
+    home.runbook("book", cells, schedule={"cron": "@daily"}, partitions=slices)
+    command = [sys.executable, "-W", "ignore", "-c", LOAD, str(home.runbooks)]
+    loaded = subprocess.run(command, env=home.environment, capture_output=True, text=True, check=True).stdout
+    assert not HEAVY & set(loaded.split())
+
 
 def queue(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, seconds: float) -> None:
     """Launch so many runs, then let the daemon begin."""
@@ -19,8 +40,10 @@ def queue(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int, seconds: fl
 
     home = DagsterHome(folder, warm=True)
     settings = home.home / "dagster.yaml"
-    limits = "config: {max_concurrent_runs: 4, dequeue_use_threads: true, dequeue_interval_seconds: 1}"
-    settings.write_text(settings.read_text().replace("config: {dequeue_interval_seconds: 1}", limits))
+    queued = "class: HoldfastRunCoordinator"
+    assert queued in settings.read_text()
+    limits = f"{queued}, config: {{max_concurrent_runs: 4, dequeue_use_threads: true}}"
+    settings.write_text(settings.read_text().replace(queued, limits))
     for name, value in home.environment.items():
         if os.environ.get(name) != value:
             monkeypatch.setenv(name, value)

@@ -38,11 +38,9 @@ from holdfast.journal.ownership import take, this_process
 from holdfast.journal.store import Store
 from holdfast.journal.writer import Writer
 from holdfast.model.entry import Entry, Kind
-from holdfast.model.execution import Execution, Status
+from holdfast.model.execution import BETWEEN, Execution, Status
 from holdfast.model.lease import Lease
 
-#: What the execution's header says between two steps.
-BETWEEN = "no step runs now; the scheduler begins the next one"
 #: ``what`` of the note that a step leaves when it waits.
 WAITS = "step_waits"
 

@@ -76,6 +76,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 #: What people see in place of a secret parameter.
 SHOWN_SECRET: Final = MASK
 
+#: The reason of an execution whose steps are worked on by processes of their own, while none of them runs.
+BETWEEN: Final = "no step runs now; the scheduler begins the next one"
+
 
 def masked(parameters: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
     """``parameters`` with ``***`` in place of those named in ``secrets``; an empty one is shown to be empty."""

@@ -15,6 +15,7 @@ from holdfast.client import Client
 from holdfast.errors import AuthorError, LookupFailedError
 from holdfast.notebook.scheduling import Schedule
 from holdfast_dagster import names
+from holdfast_dagster.instance import SETTINGS
 from holdfast_dagster.schedules import IN_TURN, SCHEDULE
 
 Write = Callable[..., Path]
@@ -136,6 +137,21 @@ def test_allow_and_queue_ask_anyway(overlap: str, write: Write, build: Build, in
     start(made, instance, "book", dg.DagsterRunStatus.STARTED, **{SCHEDULE: "book__schedule"})
     (request,) = tick(made, "book__schedule", instance).run_requests
     assert request.tags.get(IN_TURN) == ("book__schedule" if overlap == "queue" else None)
+
+
+def test_queue_on_an_instance_that_has_no_turns_says_so(
+    write: Write, build: Build, instance: dg.DagsterInstance, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("book", ("step:a", "1"), schedule={"cron": "@daily", "overlap": "queue"})
+    made = build()
+    (tmp_path / "dagster.yaml").write_text(SETTINGS)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as ours:
+        said = []
+        for one in (instance, ours):
+            start(made, one, "book", dg.DagsterRunStatus.STARTED, **{SCHEDULE: "book__schedule"})
+            assert tick(made, "book__schedule", one).run_requests
+            said.append("lets both go on" in capfd.readouterr().err)
+    assert said == [True, False]
 
 
 def test_a_tick_that_is_evaluated_again_is_not_in_its_own_way(write: Write, build: Build, instance: dg.DagsterInstance) -> None:
