@@ -22,6 +22,7 @@ from holdfast.engine.watcher import Result
 from holdfast.errors import Fenced, HoldfastError, OperatorError
 from holdfast.model.execution import Execution, Status
 from holdfast.model.prompt import Prompt
+from holdfast.notebook.grammars import skip_grammars
 from holdfast_dagster import links, names, showing
 from holdfast_dagster.choosing import choose_execution, executions_of, point_run_at
 from holdfast_dagster.failing import installation, step_failed
@@ -196,6 +197,7 @@ class RunSessions:
         return client, driver
 
     def _begun(self, client: Client, runbook: Path, parameters: Mapping[str, Any], beside: str | None) -> Driver:
+        skip_grammars()  # a process per step would pay for them with each step
         from holdfast.engine.driver import Driver  # and with it the notebook runner: more than all else, and only run workers need it
 
         run = self._instance.get_run_by_id(self._run_id)
