@@ -8,13 +8,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from holdfast.testing.rehearsal import Alert, Answer, Stage, rehearsal
 from holdfast.testing.servers.counting import CountingServer
 from holdfast.testing.servers.kubernetes import KubernetesServer
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 APPS, CORE, REVISION = "/apis/apps/v1/namespaces/shop", "/api/v1/namespaces/shop", "deployment.kubernetes.io/revision"
 
@@ -167,29 +167,20 @@ def worse(folder: Path) -> Iterator[Stage]:
         Deployment(server, [pod_template("web:1"), pod_template("web:2")], lambda template: "") as deployment,
     ):
 
-        class Prometheus(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Prometheus(StandIn):
+            def answer(self, came: Came) -> Said:
                 rate = 0.07 if container_of(deployment.template)["image"] == "web:2" else 0.001
                 result = [{"metric": {}, "value": [0, str(rate)]}]
-                body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                return Said(document={"status": "success", "data": {"resultType": "vector", "result": result}})
 
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        prometheus = ThreadingHTTPServer(("127.0.0.1", 0), Prometheus)
-        threading.Thread(target=prometheus.serve_forever, daemon=True).start()
-        with CountingServer(folder) as hook:
+        with Prometheus() as prometheus, CountingServer(folder) as hook:
             told = lambda: Counter({r["headers"]["Idempotency-Key"]: 1 for r in hook.requests("POST", "/told")}).total()  # noqa: E731
             yield Stage(
                 environment=environment(server, folder),
                 parameters={
                     "namespace": "shop",
                     "workload": "web",
-                    "prometheus": f"http://127.0.0.1:{prometheus.server_port}",
+                    "prometheus": prometheus.url,
                     "query": "sum(rate(errors[5m])) / sum(rate(requests[5m]))",
                     "confirm_looks": 2,
                     "look_every": "0.2 s",
@@ -199,8 +190,6 @@ def worse(folder: Path) -> Iterator[Stage]:
                 effects=lambda: changes(server) + Counter({"told": told()}),
                 state=lambda: deployment.template,
             )
-        prometheus.shutdown()
-        prometheus.server_close()
 
 
 @rehearsal("node-drain")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from holdfast.testing.rehearsal import Answer, Stage, rehearsal
 from holdfast.testing.sandbox import Sandbox
 from holdfast.testing.servers.counting import CountingServer
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 # As Alertmanager 0.25 answers.
 ALERTS = [
@@ -35,19 +32,11 @@ SILENCES = [
 ]
 
 
-class Alertmanager(BaseHTTPRequestHandler):
+class Alertmanager(StandIn):
     """Two of its answers."""
 
-    def do_GET(self) -> None:
-        """Alerts or silences."""
-        body = json.dumps(SILENCES if self.path.endswith("silences") else ALERTS).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nobody reads it."""
+    def answer(self, came: Came) -> Said:
+        return Said(document=SILENCES if came.path.endswith("silences") else ALERTS)
 
 
 @rehearsal("hand-over")
@@ -62,14 +51,12 @@ def shift(folder: Path) -> Iterator[Stage]:
     )
     for n in (1, 2):
         assert others.holdfast("run", book, "--id", f"open-{n}", "-p", "n", str(n)).status == 3
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Alertmanager)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def offers() -> Counter[str]:
         found = [others.holdfast("handover", f"open-{n}", "--json").json for n in (1, 2)]
         return Counter(f"{one['execution']} offered to {', '.join(h['to'])}" for one in found for h in one["handovers"])
 
-    with CountingServer(folder) as hook:
+    with Alertmanager() as alertmanager, CountingServer(folder) as hook:
 
         def effects() -> Counter[str]:
             keys = {r["headers"]["Idempotency-Key"] for r in hook.requests("POST", "/shift")}
@@ -78,7 +65,7 @@ def shift(folder: Path) -> Iterator[Stage]:
         yield Stage(
             parameters={
                 "receiver": "bob",
-                "alertmanager": f"http://127.0.0.1:{server.server_port}",
+                "alertmanager": alertmanager.url,
                 "notify": f"{hook.url}/shift?honour=1",
                 "note": "web-1 again at four",
             },
@@ -86,5 +73,3 @@ def shift(folder: Path) -> Iterator[Stage]:
             effects=effects,
             state=lambda: sorted(offers()),
         )
-    server.shutdown()
-    server.server_close()

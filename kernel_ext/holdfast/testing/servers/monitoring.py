@@ -15,7 +15,6 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,6 +23,7 @@ import yaml
 
 from holdfast.foundation import clock
 from holdfast.testing.rehearsal import Alert
+from holdfast.testing.servers.standing_in import Came, Said, StandIn
 
 #: Seconds between two looks of everything here: what is minutes elsewhere.
 _LOOK = 1
@@ -206,23 +206,11 @@ def _server(program: str, folder: Path, options: Sequence[str], name: str, stora
 def _exporter(metrics: Callable[[], str]) -> Any:
     """Serves ``metrics`` to Prometheus; yields its host and port."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = metrics().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Exporter(StandIn):
+        kind = "text/plain; version=0.0.4"
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
+        def answer(self, came: Came) -> Said:
+            return Said(document=metrics().encode())
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True, name="exporter").start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Exporter() as exporter:
+        yield exporter.url.removeprefix("http://")
