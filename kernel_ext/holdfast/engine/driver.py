@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from holdfast.config import Config
-from holdfast.engine.beside import BETWEEN, work_beside
+from holdfast.engine.beside import work_beside
 from holdfast.engine.execute import execute, require
 from holdfast.engine.gate import Gate
 from holdfast.engine.telling import News, Stood, Told
