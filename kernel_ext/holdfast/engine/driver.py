@@ -23,7 +23,7 @@ from holdfast.executions.requests import Asked
 from holdfast.foundation import clock, durations
 from holdfast.journal.store import Store
 from holdfast.model.entry import Kind
-from holdfast.model.execution import Status
+from holdfast.model.execution import BETWEEN, Status
 
 #: Seconds between two looks at whether the engine is still there.
 _LOOK = 0.2
