@@ -33,18 +33,14 @@ class _Jobs(BatchV1Api):  # type: ignore[misc]
     """Creates a job of a name once."""
 
     def create_namespaced_job(self, namespace: str, body: Any, **options: Any) -> Any:
-        """The job; one that is there already under this name, unless it has failed: then another one takes its place."""
+        """The job, or the one that is there under this name: an earlier request arrived, and its answer did not. That job may have failed;
+        whoever looks after it finds that out, and a step then gets another one under the name of its next attempt."""
         try:
             return super().create_namespaced_job(namespace=namespace, body=body, **options)
         except ApiException as error:
             if error.status != 409:
                 raise
-        name = body.metadata.name
-        there = self.read_namespaced_job_status(name, namespace)
-        if not there.status.failed or there.status.active:
-            return there  # an earlier request arrived, and its answer did not
-        self.delete_namespaced_job(name, namespace, propagation_policy="Background")
-        return super().create_namespaced_job(namespace=namespace, body=body, **options)
+            return self.read_namespaced_job_status(body.metadata.name, namespace)
 
 
 def _be_patient(client: DagsterKubernetesClient) -> None:
