@@ -35,6 +35,15 @@ def with_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> Notebo
     return msgspec.structs.replace(read(content, name=notebook.name), path=notebook.path)
 
 
+def without_earlier(notebook: Notebook) -> Notebook:
+    """The notebook without the cells that an earlier injection left in its file: their values are not those of this start."""
+    if not any(TAG in c.tags for c in notebook.cells):
+        return notebook
+    content = json.loads(json.dumps(notebook.content))
+    content["cells"] = [raw for raw, cell in zip(content["cells"], notebook.cells, strict=True) if TAG not in cell.tags]
+    return msgspec.structs.replace(read(content, name=notebook.name), path=notebook.path)
+
+
 def source(parameters: Mapping[str, Any]) -> str:
     """The text of that cell."""
     return "\n".join(["# Parameters", *(f"{name} = {literal(value)}" for name, value in parameters.items())])

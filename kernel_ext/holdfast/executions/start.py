@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.config import Config
 from holdfast.errors import OperatorError
+from holdfast.executions.injection import without_earlier
 from holdfast.executions.places import require_writable
 from holdfast.foundation import clock
 from holdfast.journal.store import Store
@@ -64,6 +65,9 @@ def prepare(
     for table in tables_of(about, notebook.path) if isinstance(about, dict) else ():
         load(table)
     values = validate(manifest, parameters, text=text)
+    if values and manifest.injected_cell is not None:
+        notebook = without_earlier(notebook)
+        manifest = compile_notebook(notebook)
     if output is not None:
         require_writable(output)
     place = folder or (str(Path(notebook.path).parent) if notebook.path else str(Path.cwd()))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from holdfast.executions.injection import literal, source, with_parameters
+from holdfast.executions.start import prepare
 from holdfast.notebook.reader import Notebook, read
 
 
@@ -61,3 +62,12 @@ def test_nothing_given_or_already_injected_changes_nothing() -> None:
     assert with_parameters(plain, {}) is plain
     already = notebook("parameters", "injected-parameters")
     assert with_parameters(already, {"n": 1}) is already
+
+
+def test_what_is_given_replaces_what_papermill_has_left_in_the_file() -> None:
+    left = notebook("parameters", "injected-parameters", "")
+    started = prepare(left, parameters={"x": 7})
+    assert [c.id for c in started.notebook.cells] == ["c0", "c2"]
+    assert started.manifest.injected_cell is None
+    assert source({"x": 7}) in [c.source for c in with_parameters(started.notebook, started.parameters).cells]
+    assert prepare(left).notebook is left, "without parameters the file is executed as it is"
