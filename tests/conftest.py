@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -45,6 +46,30 @@ def still() -> Iterator[StillClock]:
     """A clock that stands still in this process."""
     with still_clock() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """Real Chromium, headless. Playwright's event loop counts as running until it is closed, so it ends with a module's tests."""
+    from playwright.sync_api import sync_playwright
+
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    if binary is None:
+        pytest.skip("Chromium is not installed")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", "--disable-quic"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu", *quiet])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A page whose last look is kept as a picture beside the test's files."""
+    tab = chromium.new_page(viewport={"width": 1280, "height": 1400})
+    yield tab
+    tab.screenshot(path=str(tmp_path / f"{request.node.name}.png"))
+    tab.close()
 
 
 # ---- the same everywhere: no settings of the person who runs the tests, no slow imports, and marks by folder ----

@@ -147,7 +147,8 @@ def _field(parameter: Parameter, *, optional: bool, name: str) -> dg.Field:
     required = parameter.required and not optional
     kind, said = _type(parameter, name), _description(parameter)
     words: dict[str, Any] = {"is_required": required}
-    if not required and "default" in parameter.schema and (parameter.default is not None or _nullable(parameter.schema)):
+    shown = "default" in parameter.schema and not parameter.secret  # a default would be shown, and kept with every run
+    if not required and shown and (parameter.default is not None or _nullable(parameter.schema)):
         if _fits(kind, parameter.default):
             words["default_value"] = parameter.default
         else:  # ``port: str = 80``: the cell has it, so the runbook runs with it

@@ -226,10 +226,11 @@ class HoldfastRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         worker = worker_of(run)
         if worker and end_worker(worker):
             return True
-        cancel_executions(run)
+        cancelled = cancel_executions(run)
+        told = f"Cancelled, and the execution {', '.join(cancelled)} with it: what it asked is withdrawn, what it did stays done"
         again = self._instance.get_run_by_id(run_id)
         if again is not None and not again.is_finished:
-            self._instance.report_run_canceled(again, "Cancelled while no worker was running")
+            self._instance.report_run_canceled(again, told if cancelled else "Cancelled while no worker was running")
         return True
 
 
@@ -277,11 +278,16 @@ def end_worker(worker: str) -> bool:
     return True
 
 
-def cancel_executions(run: Run, executions: Iterable[Execution] | None = None) -> None:
-    """Cancel what the run works on (or those given); what has ended already stays as it is."""
+def cancel_executions(run: Run, executions: Iterable[Execution] | None = None) -> list[str]:
+    """Cancel what the run works on (or those given), and return it; what has ended already stays as it is."""
+    cancelled = []
     with Client.open() as client:
         for execution in executions_of(client, run) if executions is None else executions:
+            if execution.status.ended:
+                continue
             try:
                 client.cancel(execution.id, why="the Dagster run was cancelled")
+                cancelled.append(execution.id)
             except HoldfastError as error:
                 sys.stderr.write(f"{error}\n")
+    return cancelled

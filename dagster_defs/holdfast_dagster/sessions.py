@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 _BETWEEN_CLAIMS, _MOST_BETWEEN_CLAIMS = 0.2, 2.0
 
 
+#: How an execution stands, as the end of a sentence about it.
+_STANDS = {s.value: f"is {s.value}" for s in Status} | {"succeeded": "has succeeded", "failed": "has failed", "cancelled": "was cancelled"}
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a step; see :func:`holdfast_dagster.driving.run_step` for the states."""
 
@@ -313,7 +317,7 @@ class RunSessions:
     def close(self) -> None:
         """:meth:`settle`, and tell the run how its executions stand."""
         for result in self.settle():
-            self._report(f"execution {result.execution} is {result.status}" + (f": {result.reason}" if result.reason else ""))
+            self._report(f"Execution {result.execution} {_STANDS[result.status]}" + (f": {result.reason}" if result.reason else ""))
         if _open.get(self._run_id) is self:
             del _open[self._run_id]
 

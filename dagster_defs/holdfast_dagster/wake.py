@@ -1,8 +1,12 @@
-"""``python -m holdfast_dagster.wake HOME``: continue what is due in the Dagster home, and what lost its worker, now; started by whoever
-answered a question, or by a worker that sees it due for long."""
+"""``python -m holdfast_dagster.wake HOME [FD]``: continue what is due in the Dagster home, and what lost its worker, now.
+
+Started by whoever answered a question, or by a worker that sees it due for long. While ``FD`` is open nobody starts another one: this one
+is yet to look.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,9 +21,11 @@ from holdfast_dagster.storing import outlast_locks
 
 def main() -> None:
     """The program."""
-    (home,) = sys.argv[1:]
+    home, *turn = sys.argv[1:]
     outlast_locks()
     with dg.DagsterInstance.from_config(str(Path(home))) as instance, Client.open() as client:
+        for held in turn:
+            os.close(int(held))
         resume_due(instance, client, by="wake")
         recover_runs(instance, client)
         adopt_children(instance, client, by="wake")

@@ -1,14 +1,14 @@
 """Every shipped runbook on its stage in Dagster: it waits as a suspended run, and each effect is made once.
 
-Each is launched, its worker and kernel killed; and all together are started by their schedules' ticks, and by events.
+Each is launched, its worker and kernel killed; and all together are started by their schedules' ticks, by events, and from Dagster's page.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ from dagster._core.scheduler.instigation import InstigatorStatus  # noqa: E402
 
 from holdfast.client import Client  # noqa: E402
 from holdfast.foundation import clock  # noqa: E402
+from holdfast.testing import dagster_pages  # noqa: E402
 from holdfast.testing.dagster_home import DagsterHome  # noqa: E402
 from holdfast.testing.performing import Performance  # noqa: E402
 from holdfast.testing.rehearsal import Answer, Rehearsal, Stage, rehearsals  # noqa: E402
+from holdfast.testing.stack import Stack  # noqa: E402
+from holdfast_dagster.instance import set_up  # noqa: E402
+from holdfast_dagster.runbook import dagster_name  # noqa: E402
 
 RUNBOOKS = Path(__file__).parents[2] / "runbooks"
 REHEARSALS = {f"{pack.name}/{name}": one for pack in sorted(RUNBOOKS.iterdir()) if pack.is_dir() for name, one in rehearsals(pack).items()}
@@ -139,14 +143,15 @@ class Together(ByDagster):
         """The others do not wait for it."""
 
 
-def by_schedule(all: list[Together]) -> None:
+def by_schedule(all: list[Together], page: Callable[[], Any]) -> AbstractContextManager[Any]:
     """Each has a schedule that ticks at the next full minute."""
     for one in all:
         given = {k: v for k, v in one.stage.parameters.items() if (one.name.rpartition("/")[2], k) not in PARTITIONED}
         one.write(schedule={"cron": "* * * * *", "overlap": "skip", "parameters": given})
+    return daemon(all[0].home)
 
 
-def by_event(all: list[Together]) -> None:
+def by_event(all: list[Together], page: Callable[[], Any]) -> AbstractContextManager[Any]:
     """Each has a rule, and the inbox an event for it."""
     home, events, rules = all[0].home, [], ""
     for one in all:
@@ -158,6 +163,32 @@ def by_event(all: list[Together]) -> None:
     (home.folder / "events.json").write_text(json.dumps(events))
     sent = home.holdfast("events", "send", home.folder / "events.json")
     assert sent.status == 0, sent
+    return daemon(home)
+
+
+@contextmanager
+def by_page(all: list[Together], page: Callable[[], Any]) -> Iterator[dict[str, str]]:
+    """``holdfast up``; each is launched from Dagster's page, in Chromium. At the end each run's page says how it ended."""
+    with Stack(all[0].home.folder, all[0].home.environment) as stack:
+        runs, tab = {}, page()
+        for one in all:
+            name = dagster_name(one.name.replace("/", "__"))
+            given = {k: v for k, v in one.stage.parameters.items() if (one.book.stem, k) not in PARTITIONED}
+            if given == dict(one.stage.parameters):
+                runs[one.name] = dagster_pages.launch_with(tab, stack.url, name, given)
+            else:
+                runs[one.name] = dagster_pages.materialize_latest(tab, stack.url, name, f"{name}__steps", given)
+        yield runs
+        for one in all:
+            tab.goto(f"{stack.url}/runs/{runs[one.name]}")
+            dagster_pages.status(tab, "Success" if one.stage.ends == "succeeded" else "Failure")
+
+
+@contextmanager
+def daemon(home: DagsterHome) -> Iterator[None]:
+    """Dagster's, within."""
+    home.dagster("daemon")
+    yield
 
 
 #: Parameters that a schedule's tick gives by itself.
@@ -197,20 +228,25 @@ def staged(home: DagsterHome) -> Iterator[dict[str, tuple[Rehearsal | None, Toge
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("start", [by_schedule, by_event])
-def test_all_started_by_the_daemon_and_answered(tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("start", [by_schedule, by_event, by_page])
+def test_all_started_by_dagster_and_answered(
+    tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     quick = {"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_STATE_DIR": str(tmp_path / ".holdfast"), "HOLDFAST_USER": "starter"}
     home = DagsterHome(tmp_path, warm=True, environment=quick)
     for name in ("HOLDFAST_JOURNAL", "HOLDFAST_KEY_FILE", *quick):
         monkeypatch.setenv(name, home.environment[name])
     (home.folder / "defs.py").write_text(DEFINITIONS.format(pack=str(home.runbooks)))
+    if start is by_page:
+        (home.home / "dagster.yaml").unlink()  # `holdfast up` has its own
+    set_up(home.home)
     with staged(home) as there, dg.DagsterInstance.from_config(str(home.home)) as instance, Client.open() as client:
-        start([one for _, one in there.values()])
-        home.dagster("daemon")
         try:
-            ended = to_their_ends(there, instance, client)
+            with start([one for _, one in there.values()], lambda: request.getfixturevalue("page")) as runs:
+                ended = to_their_ends(there, instance, client)
         finally:
             home.stop()
+        assert not runs or runs == {name: run.run_id for name, run in ended.items()}, "one run each, from launch to end"
         for name, (rehearsal, one) in there.items():
             home.assert_laws(one.execution)
             run, stage = ended[name], one.stage

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.client import Client
+from holdfast.config import Config
 from holdfast.engine.service import Service
+from holdfast.executions import waking
+from holdfast.foundation import process
 from holdfast.testing.sandbox import Sandbox
 
 
@@ -30,3 +33,26 @@ def test_what_a_rule_started_is_left_to_dagster_for_a_while(tmp_path: Path, monk
 
         sandbox.until(begun, "what nobody began")
     assert len((tmp_path / "far.txt").read_text().splitlines()) == 2
+
+
+def test_one_process_serves_all_who_tell_dagster_before_it_has_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty runs that are overdue on a machine under strain are no reason for twenty processes that import Dagster."""
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\necho "$3" >> {tmp_path}/told\nwhile [ ! -e {tmp_path}/looked ]; do sleep 0.05; done\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(program))
+    homes = [tmp_path / "one", tmp_path / "other"]
+
+    def tell() -> list[str]:
+        for home in homes:
+            home.mkdir(exist_ok=True)
+            assert waking.tell(waking.Scheduler(launcher="dagster", home=str(home), host=process.host()), Config.load(folder=tmp_path))
+        return sorted((tmp_path / "told").read_text().split()) if (tmp_path / "told").exists() else []
+
+    for _ in range(5):
+        tell()
+    sandbox = Sandbox(tmp_path)
+    sandbox.until(lambda: len(tell()) >= 2, "both processes")
+    assert tell() == sorted(map(str, homes)), "each home once"
+    (tmp_path / "looked").touch()
+    sandbox.until(lambda: len(tell()) >= 4, "both once more, for what has come since")

@@ -124,6 +124,9 @@ class News(Watcher):
     def updated(self, index: int, output: Any) -> None:
         """A display changed: the last state counts, and not every one is told."""
         step, now = self._step_of.get(index, ""), clock.monotonic()
+        text = (output.get("data") or {}).get("text/plain")
+        if text and any((o.get("data") or {}).get("text/plain") == text for o in self._outputs.get(step, ())):
+            return  # only how it looks has changed: the card of a question
         if now - self._updated.get(step, 0.0) >= _BETWEEN_UPDATES:
             self._updated[step] = now
             self._put(Told(step=step, what="updated", output=output))

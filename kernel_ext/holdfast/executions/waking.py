@@ -6,9 +6,12 @@ it, Dagster resumes a run. A gateway only asks whether there is anything for a w
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,8 @@ from holdfast.model.execution import Execution, Mode, Status
 
 #: Seconds after which whoever claimed a wake-up and brought nothing about is taken for dead.
 _PATIENCE = 30.0
+#: File in a scheduler's folder: the lock of whoever is about to look.
+_TURN = ".wake.lock"
 #: ``what`` of the note that says which scheduler drives an execution.
 SCHEDULER = "scheduler"
 
@@ -121,22 +126,47 @@ def _told(store: Store, id: str) -> list[dict[str, Any]]:
 def tell(scheduler: Scheduler, config: Config) -> bool:
     """Tell a scheduler of this machine to continue what is due, in a process of its own that is not waited for.
 
+    One that has been started and has not looked yet serves all who tell the same scheduler meanwhile: it looks at everything.
+
     Returns:
         whether it could be told.
     """
     plugin = next((p for p in plugins.find("holdfast.launchers") if p.name == scheduler.launcher), None)
     if plugin is None or not scheduler.here:
         return False
-    # it may take seconds to import what it needs, and the worker that it starts outlives it
-    subprocess.Popen(
-        [sys.executable, "-m", f"{plugin.target.partition('.')[0]}.wake", scheduler.home],
-        env=config.process_environment(),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with _turn(Path(scheduler.home)) as turn:
+        if turn is None:
+            return True
+        # it may take seconds to import what it needs, and the worker that it starts outlives it
+        subprocess.Popen(
+            [sys.executable, "-m", f"{plugin.target.partition('.')[0]}.wake", scheduler.home, *map(str, turn)],
+            env=config.process_environment(),
+            pass_fds=turn,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     return True
+
+
+@contextmanager
+def _turn(home: Path) -> Iterator[tuple[int, ...] | None]:
+    """The lock that whoever is about to look for a scheduler holds, for that process to inherit and to close before its look; None while
+    another one has it. Empty where none can be kept."""
+    try:
+        lock = os.open(home / _TURN, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:  # a folder that cannot be written
+        yield ()
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield None
+    else:
+        yield (lock,)
+    finally:
+        os.close(lock)  # ours; the process that was started has its own
 
 
 def claim_wake_up(store: Store, id: str, by: str) -> bool:

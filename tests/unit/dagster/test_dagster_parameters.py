@@ -52,6 +52,16 @@ def test_the_launchpad_knows_types_defaults_and_descriptions(job: dg.JobDefiniti
     assert "make_it()" in fields["since"].description
 
 
+def test_a_secret_has_no_default_that_is_shown_and_kept(write: Callable[..., Path], build: Callable[..., dg.Definitions]) -> None:
+    cell = "password: str = 'hunter2'\ntoken: list[str] = ['hunter2']\nregion: str = 'eu'"
+    write("book", ("parameters", cell), ("step:a", "1"))
+    job = build().resolve_job_def("book")
+    fields: Any = job.config_mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert [n for n, f in fields.items() if f.default_provided] == ["region"]
+    assert not any(f.is_required for f in fields.values())
+    assert "hunter2" not in str(dg.validate_run_config(job, {}))
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
