@@ -173,7 +173,7 @@ def _same(one: Any, other: Any) -> bool:
 def _description(parameter: Parameter) -> str:
     """What the author wrote, and the limits that Dagster's types cannot show."""
     schema = parameter.schema
-    limits = [f"{word} {schema[key]}" for key, word in _LIMITS.items() if key in schema]
+    limits = [_FORMATS.get(str(schema[key]), f"{word} {schema[key]}") for key, word in _LIMITS.items() if key in schema]
     choices = [str(v) for v in schema.get("enum") or [] if v is not None]
     computed = str(schema.get("$comment", ""))
     said = (parameter.description, f"one of: {', '.join(choices)}" if choices else "", ", ".join(limits), computed)
@@ -193,6 +193,7 @@ _LIMITS = {
     "maxItems": "items, at most:",
     "format": "format",
 }
+_FORMATS = {"date": "a date, as 2026-01-31", "date-time": "a time, as 2026-01-31T06:30"}
 
 
 def _type(parameter: Parameter, name: str) -> Any:

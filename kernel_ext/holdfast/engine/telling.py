@@ -60,6 +60,7 @@ class News(Watcher):
         self._attempts: dict[str, int] = {}
         self._step_of: dict[int, str] = {}
         self._updated: dict[str, float] = {}  # step -> when the last change of a display was told
+        self._displayed: dict[str, str] = {}  # step -> what was shown last, as text
         self._reasons: dict[str, str] = {}  # of steps that wait
         self.stood: dict[str, Stood] = {}  # of what was taken so far
         self.owned = threading.Event()
@@ -119,16 +120,17 @@ class News(Watcher):
             shown.append(output)
         else:
             shown[-1] = joined
+        self._displayed[step] = _plain(output)
         self._put(Told(step=step, what="output", output=output))
 
     def updated(self, index: int, output: Any) -> None:
         """A display changed: the last state counts, and not every one is told."""
         step, now = self._step_of.get(index, ""), clock.monotonic()
-        text = (output.get("data") or {}).get("text/plain")
-        if text and any((o.get("data") or {}).get("text/plain") == text for o in self._outputs.get(step, ())):
+        told = _plain(output)
+        if told and told == self._displayed.get(step):
             return  # only how it looks has changed: the card of a question
         if now - self._updated.get(step, 0.0) >= _BETWEEN_UPDATES:
-            self._updated[step] = now
+            self._updated[step], self._displayed[step] = now, told
             self._put(Told(step=step, what="updated", output=output))
 
     def note(self, text: str) -> None:
@@ -175,6 +177,12 @@ class News(Watcher):
                     one = Told(step=one.step, what="output", output=joined)
             self._waiting.append(one)
             self._changed.notify()
+
+
+def _plain(output: Any) -> str:
+    """What a display shows, as plain text: as it is now, for a change of it may be made in place."""
+    text = (output.get("data") or {}).get("text/plain") or ""
+    return "".join(text)
 
 
 def _joined(first: Any, second: Any) -> dict[str, Any] | None:

@@ -62,6 +62,12 @@ def test_a_secret_has_no_default_that_is_shown_and_kept(write: Callable[..., Pat
     assert "hunter2" not in str(dg.validate_run_config(job, {}))
 
 
+def test_a_date_has_an_example(write: Callable[..., Path], build: Callable[..., dg.Definitions]) -> None:
+    write("book", ("parameters", "day: date  # which day"), ("step:a", "1"))
+    fields: Any = build().resolve_job_def("book").config_mapping.config_schema.config_type.fields  # type: ignore[union-attr]
+    assert fields["day"].description == "which day · a date, as 2026-01-31"
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
