@@ -45,7 +45,8 @@ def refusal(error: Exception) -> Exception:
 def step_failed(client: Client, execution: str, stood: Stood, metadata: Mapping[str, Any]) -> StepFailed:
     """What to raise for a step that failed, or that did not come to run."""
     if stood.failure is None:
-        return StepFailed(f"Step {stood.step} did not run: {stood.reason}", "NotRun", metadata)
+        what = "did not come to its end" if stood.state == "stopped" else "did not run"
+        return StepFailed(f"Step {stood.step} {what}: {stood.reason}", "NotRun", metadata)
     failure = stood.failure
     entries = client.store.read(execution, step=failure.step, kinds=(Kind.STEP_FAILED,))
     body = entries[-1].data if entries else {}

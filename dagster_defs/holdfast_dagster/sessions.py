@@ -141,8 +141,9 @@ class RunSessions:
             self._lost = True
             raise Superseded(f"another worker has the execution {driver.execution} now: {fenced.reason}") from None
         except (KeyboardInterrupt, dg.DagsterExecutionInterruptedError):
-            self._interrupted(driver)
-            raise
+            if not self._interrupted(driver) or self._run_id not in _manners:
+                raise
+            return self._run(context, step, client, driver)  # how it ends is told by the step, not by a retry that Dagster would make
         assert stood is not None
         result = StepResult(
             step=step,
@@ -282,13 +283,14 @@ class RunSessions:
         before = run.tags.get("dagster/parent_run_id") if run is not None else None
         return before is not None and owner.startswith(f"{worker_label(before)}@")
 
-    def _interrupted(self, driver: Driver) -> None:
-        """The worker was told to end: by somebody who cancels the run, or because its machine goes down."""
+    def _interrupted(self, driver: Driver) -> bool:
+        """The worker was told to end: by somebody who cancels the run (then True), or because its machine goes down."""
         run = self._instance.get_run_by_id(self._run_id)
         if run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
             driver.ask("cancel", why="the Dagster run was cancelled")
-        else:
-            driver.ask("pause", why="the Dagster run's worker was told to end", at_once=True, stays=False)
+            return True
+        driver.ask("pause", why="the Dagster run's worker was told to end", at_once=True, stays=False)
+        return False
 
     # ---- the end
 

@@ -253,7 +253,9 @@ def test_a_run_is_terminated_from_its_page(stack: House, page: Any, tmp_path: Pa
     page.get_by_role("button", name=re.compile("Terminate")).first.click()
     page.get_by_role("button", name=re.compile("Terminate")).last.click()
     page.get_by_text("Canceled", exact=True).first.wait_for()
+    page.get_by_text("Process for run exited").wait_for()
     page.screenshot(path=str(tmp_path / "terminated.png"))
+    assert "requested a retry" not in text(page) and "dagster._core" not in text(page), "nothing of Dagster's own troubles"
     assert [e["status"] for e in stack.holdfast("list") if e["runbook"] == "long"] == ["cancelled"]
 
 
