@@ -37,7 +37,7 @@ class House(Stack):
     """``holdfast up`` on shipped runbooks and some of the tests' own."""
 
     def __init__(self, base: Path, stage: Stage) -> None:
-        super().__init__(base, stage.environment)
+        super().__init__(base, {**stage.environment, "HOLDFAST_HOLD_FOR": "2"})
         self.folder, self.stage = base / "runbooks", stage
 
     def runbook(self, name: str, cells: list[tuple[str, str]], **metadata: Any) -> None:
