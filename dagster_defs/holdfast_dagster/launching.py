@@ -39,6 +39,8 @@ from holdfast_dagster.runbook import Runbook, dagster_name, load_all, nearest
 from holdfast_dagster.served import Place, place_of
 from holdfast_dagster.storing import outlast_locks
 
+#: How Dagster calls the ends of executions.
+_ENDS = {Status.SUCCEEDED: "SUCCESS", Status.FAILED: "FAILURE", Status.CANCELLED: "CANCELED"}
 _RUNS = uuid.UUID("6a1d3c0e-4f0b-5d0e-9d8a-0c6f1f6b7a51")
 
 
@@ -47,7 +49,7 @@ class Launched(msgspec.Struct, frozen=True, kw_only=True):
 
     run: str
     execution: str
-    status: str  # of the run, in Dagster's words
+    status: str  # of the run, in Dagster's words; the execution's end where its run has been deleted
     new: bool = True
 
 
@@ -98,6 +100,8 @@ def launch(
     execution = client.start(path, parameters, key=f"launch/{key}" if key is not None else None, via="dagster", queued=False)
     if key is not None:
         _require_same(execution, runbook, check_parameters(runbook, parameters or {}), key)
+        if execution.status.ended and instance.get_run_by_id(run := run_id_of(execution.id)) is None:  # deleted from Dagster since
+            return Launched(run=run, execution=execution.id, status=_ENDS[execution.status], new=False)
     return _submitted(instance, execution, runbook, place, {**({names.KEY: key} if key is not None else {}), **(tags or {})})
 
 

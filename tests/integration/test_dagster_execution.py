@@ -189,3 +189,9 @@ def test_launching_with_a_key_is_done_once(house: House) -> None:
         assert "HF254" in refused.err
         assert says in refused.err
     assert [r.run_id for r in house.instance.get_runs()] == [run.run_id]
+    with Client.open() as client:
+        client.cancel(run.tags["holdfast/continues"])
+    house.instance.delete_run(run.run_id)
+    again = house.home.holdfast("launch", book, "-p", "region", "us", "--key", "alert-7", "--json").json
+    assert (again["run"], again["new"], again["status"]) == (run.run_id, False, "CANCELED")
+    assert house.instance.get_runs() == [], "what has ended is not begun again because somebody tidied up"
