@@ -47,9 +47,11 @@ def test_the_database_goes_away_and_comes_back(tmp_path: Path, server: CountingS
     world = World(sandbox, server)
     world.book = sandbox.notebook("orders", [*SLOW[:2], *world_cells(world)])
     process = sandbox.start("run", world.book, "--id", "x", "-p", "url", server.url, "-p", "far", world.far, "--json")
-    sandbox.until(lambda: server.requests("GET", "/slow"), "the slow step")
-    own_postgres.stop(now=True)
+    sandbox.until(lambda: server.requests("GET", "/slow") or process.poll() is not None, "the slow step")
+    if process.poll() is None:
+        own_postgres.stop(now=True)
     out, err = process.communicate(timeout=120)
+    assert server.requests("GET", "/slow"), (out, err)
     assert process.returncode not in (0, 2), (out, err)
     assert not server.requests("POST"), "an effect left the process without a journal"
     own_postgres.start()

@@ -53,17 +53,20 @@ def test_a_dry_run_lists_what_the_lines_would_do(server: AwsServer, volumes: lis
     assert [one for one in server.actions("DeleteVolume") if one.get("DryRun") not in ("true", "True")] == []
 
 
+AT_ONCE = {"HOLDFAST_HOLD_FOR": "0"}  # what waits is suspended at once
+
+
 def test_a_question_in_one_line_waits_for_its_answer(tmp_path: Path) -> None:
     cell = "msg = 'bad login'\nchoices = ['disable', 'reset password']\nanswer = !hf ask --message msg --options choices\nprint(answer)\n"
     with Nest() as nest:
-        runner = CellRunner(tmp_path, cell, nest=nest)
+        runner = CellRunner(tmp_path, cell, AT_ONCE, nest=nest)
         assert runner.run().status == 3
         (prompt,) = runner.prompts()
         assert (prompt.text, list(prompt.verdicts)[:2]) == ("bad login", ["disable", "reset password"])
         runner.answer("reset password")
         assert runner.run().out == "reset password\n"
         (tmp_path / "slack").mkdir()
-        asks = CellRunner(tmp_path / "slack", "x = !slack ask --message hi --name @alice --timeout 15m", nest=nest)
+        asks = CellRunner(tmp_path / "slack", "x = !slack ask --message hi --name @alice --timeout 15m", AT_ONCE, nest=nest)
         assert asks.run().status == 3
         (prompt,) = asks.prompts()
         assert prompt.question is not None

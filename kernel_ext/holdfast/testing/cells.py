@@ -229,7 +229,8 @@ def main(given: dict[str, Any]) -> int:
     if lease is None:
         return 5
     retry = Retry(count=3, delay=0.01, backoff="constant")
-    recorder = Recorder(Writer(store, EXECUTION, lease.fence, "tester"), owner=me.text, state_dir=config.state_dir, retry=retry)
+    writer = Writer(store, EXECUTION, lease.fence, "tester")
+    recorder = Recorder(writer, owner=me.text, state_dir=config.state_dir, retry=retry, hold=config.hold_for)
     shell = InteractiveShell.instance(colors="nocolor")
     register_lines(shell)
     Wiring(recorder, shell.ast_transformers, lambda name: True).install()
