@@ -50,7 +50,7 @@ setup: $(VENV)/.test ## the environment for everything below
 
 # Types, and unit tests in two processes of about the same length, are checked side by side; each of the two has its own memory of what failed.
 # With ARGS (`-k WORD`), one of the two may have no such test (pytest ends with 5); both only when they run what failed before.
-BESIDE      := $(addprefix tests/unit/,checkpoint durable durable_interceptors notebook)
+BESIDE      := $(addprefix tests/unit/,checkpoint codecs durable durable_interceptors events guardrails notebook prompts)
 CHECK_CACHE ?= .pytest_cache/check
 UNIT         = $(PYTEST) -q -p no:schemathesis $(ARGS)
 
