@@ -61,7 +61,7 @@ def start_due(instance: dg.DagsterInstance, client: Client, tender: Tender, *, b
         except StoreError:
             raise
         except Exception as error:  # its notebook is not here, or broken by now: another machine may have it; the others need not wait
-            _log.error("execution %s: %s", execution.id, error)
+            _log.error("execution %s: %s", execution.id, error, exc_info=not isinstance(error, HoldfastError))
             _refuse(execution.id, now)
             continue
         if launched.new:
@@ -74,8 +74,8 @@ def _without_run(instance: dg.DagsterInstance, client: Client, rules: Rules) -> 
     submitted = [status for status in dg.DagsterRunStatus if status != dg.DagsterRunStatus.NOT_STARTED]
     for page in queued_by_rules(client, rules):
         wanted = {run_id_of(execution.id): execution for execution in page}
-        there = instance.get_run_ids(filters=dg.RunsFilter(run_ids=list(wanted), statuses=submitted)) if wanted else []
-        yield from (execution for run, execution in wanted.items() if run not in set(there))
+        there = set(instance.get_run_ids(filters=dg.RunsFilter(run_ids=list(wanted), statuses=submitted)) if wanted else [])
+        yield from (execution for run, execution in wanted.items() if run not in there)
 
 
 def _refuse(execution: str, now: float) -> None:

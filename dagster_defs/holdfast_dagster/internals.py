@@ -321,9 +321,8 @@ class _Walk:
             self._instance.add_run_tags(self._run_id, {names.WORKER: ""})
             point("run.signed_off")
             event = DagsterEvent.job_suspended(self._plan_context, reasons)
-        except (
-            DBAPIError
-        ) as error:  # the run has not failed by that: whoever finds it without a worker starts another one, which waits again
+        except DBAPIError as error:
+            # the run has not failed by that: whoever finds it without a worker starts another one, which waits again
             complain(f"Run {self._run_id} could not be written down as suspended: {trouble(self._instance, error)}")
             active.mark_interrupted()
             return

@@ -13,7 +13,7 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from holdfast.client import Client
 from holdfast.client.waking import claim_wake_up, driven_by, due
 from holdfast.engine.faults import point
-from holdfast.errors import AuthorError, LookupFailedError, StoreError
+from holdfast.errors import AuthorError, HoldfastError, LookupFailedError, StoreError
 from holdfast.model.execution import Execution, Status
 from holdfast_dagster import names
 from holdfast_dagster.children import adopt_children, family_run
@@ -91,7 +91,7 @@ def resume_due(
         except StoreError:
             raise
         except Exception as error:  # its notebook, its code location, its launcher: the others need not wait for it
-            _log.error("execution %s: %s", execution.id, error)
+            _log.error("execution %s: %s", execution.id, error, exc_info=not isinstance(error, HoldfastError))
             continue
         if started is not None:
             resumed.append(started)

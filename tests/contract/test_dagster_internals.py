@@ -93,6 +93,21 @@ def test_what_the_executor_reaches_into_is_there() -> None:
     assert "DagsterExecutionInterruptedError" in source and "_interrupted" in source
 
 
+def test_what_the_launcher_and_the_executor_of_kubernetes_reach_into_is_there() -> None:
+    """``holdfast_dagster.kubernetes``: the clients that it makes patient, and the one text that tells a lost pod from a silent server."""
+    launcher = pytest.importorskip("dagster_k8s.launcher")
+    executor = pytest.importorskip("dagster_k8s.executor")
+    from dagster._core.executor.step_delegating import StepDelegatingExecutor
+    from dagster_k8s.client import DagsterKubernetesClient
+
+    assert "_api_client" in _assigned(launcher.K8sRunLauncher) and "_api_client" in _assigned(executor.K8sStepHandler)
+    assert "_step_handler" in _assigned(StepDelegatingExecutor)
+    made = inspect.getsource(DagsterKubernetesClient.__init__)
+    assert "self.batch_api = " in made and "self.core_api = " in made
+    health = inspect.getsource(launcher.K8sRunLauncher.check_run_worker_health)
+    assert 'WorkerStatus.UNKNOWN, f"Job {job_name} could not be found")' in health
+
+
 def test_suspended_runs_can_be_cancelled_once_it_was_said() -> None:
     internals.let_suspended_be_cancelled()
     internals.let_suspended_be_cancelled()

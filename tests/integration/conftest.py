@@ -111,6 +111,14 @@ class DagsterHouse:
         """Source of a recorded call that writes a word down outside: once, whatever is killed."""
         return f"import subprocess\nsubprocess.run(['sh', '-c', 'echo {word} >> {self.log}'], check=True)\n"
 
+    def write_asks(self) -> None:
+        """The runbook ``asks``: an effect, another one and then the signal ``go``, and an effect with what it brought."""
+        cells = [
+            ("step:before", self.record("before")),
+            ("step:asks", self.record("asks") + "from holdfast import signal\ngot = signal('go')"),
+        ]
+        self.home.runbook("asks", [*cells, ("step:after", f"!echo after-{{got}} >> {self.log}")])
+
 
 @pytest.fixture(scope="session")
 def dagster_house(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:

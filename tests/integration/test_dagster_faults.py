@@ -32,11 +32,7 @@ def house(dagster_house: Callable[..., Any], request: pytest.FixtureRequest) -> 
     """A home without a daemon: the test looks in its place."""
     options: dict[str, Any] = {"native": False, "settings": STOCK} if getattr(request, "param", "native") == "stock" else {}
     with dagster_house("faults", environment={**HOLD, "HOLDFAST_FAULT_LOG": "strikes"}, **options) as made:
-        cells = [
-            ("step:before", made.record("before")),
-            ("step:asks", made.record("asks") + "from holdfast import signal\ngot = signal('go')"),
-        ]
-        made.home.runbook("asks", [*cells, ("step:after", f"!echo after-{{got}} >> {made.log}")])
+        made.write_asks()
         yield made
 
 

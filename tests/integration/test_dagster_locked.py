@@ -39,11 +39,7 @@ RUNS, EVENTS = 6.5, 35
 def house(dagster_house: Callable[..., Any]) -> Iterator[Any]:
     """A home without a daemon."""
     with dagster_house("locked", environment={"HOLDFAST_HOLD_FOR": "0", "HOLDFAST_FAULT_LOG": "strikes"}) as made:
-        cells = [
-            ("step:before", made.record("before")),
-            ("step:asks", made.record("asks") + "from holdfast import signal\ngot = signal('go')"),
-        ]
-        made.home.runbook("asks", [*cells, ("step:after", f"!echo after-{{got}} >> {made.log}")])
+        made.write_asks()
         yield made
 
 

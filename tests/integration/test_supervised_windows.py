@@ -52,6 +52,16 @@ def start_in_another_process(root: Path, line: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
+def begun_by_one_that_was_killed(root: Path, line: str) -> None:
+    """A command of a process that was killed once the command had said something."""
+    kernel = start_in_another_process(root, line)
+    assert kernel.stdout is not None
+    kernel.stdout.readline()
+    kernel.kill()
+    kernel.wait()
+    kernel.stdout.close()
+
+
 def test_never_started_is_known_and_made_final(tmp_path: Path) -> None:
     first, second = Supervised(tmp_path), Supervised(tmp_path)
     found = second.probe(sh("true"), attempt(second))
@@ -110,12 +120,7 @@ def test_a_command_still_running_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_command_that_ended_meanwhile_is_taken_as_it_ended(tmp_path: Path) -> None:
-    kernel = start_in_another_process(tmp_path, "echo begun; sleep 0.1; kill -TERM $$")
-    assert kernel.stdout is not None
-    kernel.stdout.readline()
-    kernel.kill()
-    kernel.wait()
-    kernel.stdout.close()
+    begun_by_one_that_was_killed(tmp_path, "echo begun; sleep 0.1; kill -TERM $$")
     owner = Supervised(tmp_path)
     wait_for(folder(owner) / "end")
     found = owner.probe(sh("true"), attempt(owner))
@@ -186,12 +191,7 @@ def test_after_a_restart_of_the_machine_nobody_is_alive(tmp_path: Path, monkeypa
 
 def test_a_read_is_simply_made_again(tmp_path: Path) -> None:
     first, second = Supervised(tmp_path), Supervised(tmp_path)
-    kernel = start_in_another_process(tmp_path, "echo old; sleep 30")
-    assert kernel.stdout is not None
-    kernel.stdout.readline()
-    kernel.kill()
-    kernel.wait()
-    kernel.stdout.close()
+    begun_by_one_that_was_killed(tmp_path, "echo old; sleep 30")
     assert second.run(sh("echo new"), attempt(second))["frames"] == [[1, b"new\n"]]
     wait_for(first.root / "x.k~1.1.0" / "end")  # the old one was ended
     assert marshal.loads((first.root / "x.k~1.1.0" / "end").read_bytes())["status"] == -15
